@@ -1,0 +1,139 @@
+"""A run is a folder: everything that a reader or a program wants to know of one training is in it.
+
+    config.json        the complete config, who set each key, its fingerprint
+    environment.json   command, versions, device, CPU, flags, git, form: what the bits depend on
+    metrics.jsonl      a line for each logged window, evaluation and test
+    checkpoints/       states, by step
+    samples/           displays, by step
+    summary.json       what came out; written last, so that its presence means finished
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dlvr_jax import displays
+from dlvr_jax.atomic_write import write_text
+from dlvr_jax.errors import UserError
+
+FORMAT = 1
+TIMES = frozenset({"seconds", "examples_per_second"})  # what may differ between equal runs
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder. Reading raises UserError where a file is missing or damaged, with its path."""
+
+    path: Path
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """`config.json`: format, config_file, argument, fingerprint, config, origin."""
+        return self._read("config.json")
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The complete config, nested."""
+        config: dict[str, Any] = self.record["config"]
+        return config
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """`environment.json`."""
+        return self._read("environment.json")
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of checkpoints."""
+        return self.path / "checkpoints"
+
+    def exists(self) -> bool:
+        """Whether the folder holds a run."""
+        return (self.path / "config.json").exists()
+
+    def summary(self) -> dict[str, Any] | None:
+        """`summary.json`, or None for a run that has not finished."""
+        return self._read("summary.json") if (self.path / "summary.json").exists() else None
+
+    def write(self, name: str, content: Mapping[str, Any]) -> None:
+        """Writes one of the JSON files whole, with the format's version."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_text(self.path / name, json.dumps({"format": FORMAT, **content}, indent=2) + "\n")
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The lines of `metrics.jsonl`; a last line cut short by a kill is left out."""
+        path = self.path / "metrics.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        return [line for number, text in enumerate(lines) if (line := _parse(text, path, number, len(lines)))]
+
+    def append_metrics(self, line: Mapping[str, Any]) -> None:
+        """Adds a line and forces it to the disk."""
+        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def cut_metrics(self, step: int) -> None:
+        """Drops what a killed process wrote after the checkpoint of `step`, and the lines of a test."""
+        kept = [line for line in self.metrics() if line["step"] <= step and line["split"] != "test"]
+        write_text(self.path / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in kept))
+
+    def write_displays(self, step: int, shown: Mapping[str, displays.Display]) -> None:
+        """Saves displays under `samples/<step>/`."""
+        folder = self.path / "samples" / f"{step:08d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, display in shown.items():
+            displays.save(display, folder / f"{name}.npz")
+
+    def displays(self) -> dict[str, displays.Display]:
+        """The latest display of each name."""
+        paths = sorted((self.path / "samples").glob("*/*.npz"))
+        return {path.stem: displays.load(path) for path in paths}
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps the folder for this process. The lock is the kernel's: it goes when the process does.
+
+        Raises:
+            UserError: a live process holds the folder.
+        """
+        from filelock import FileLock, Timeout
+
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise UserError(f"{self.path} is in use by another process; wait for it or stop it first") from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _read(self, name: str) -> dict[str, Any]:
+        path = self.path / name
+        try:
+            content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UserError(f"{self.path} is not a run folder: it has no {name}") from None
+        except (ValueError, OSError) as error:
+            raise UserError(f"{path} cannot be read: {error}; restore it or start the run anew elsewhere") from None
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            raise UserError(f"{path} is not of format {FORMAT}: it was written by another version, or damaged")
+        return content
+
+
+def _parse(text: str, path: Path, number: int, count: int) -> dict[str, Any] | None:
+    """A line of metrics; None for a last line cut short."""
+    try:
+        line = json.loads(text)
+        if isinstance(line, dict) and {"step", "split"} <= line.keys():
+            return line
+    except ValueError:
+        if number == count - 1:
+            return None
+    raise UserError(f"{path} is damaged at line {number + 1}; remove that line")
