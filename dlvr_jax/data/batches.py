@@ -1,0 +1,114 @@
+"""Batches by number: `batches[step]` is a pure function of (config, step), so resuming is asking for the next number.
+
+A batch is what the host sends for a step (its payload: indices, mask, and the features when they are streamed) put
+together with what lies on the device for the whole run (the resident arrays; none when streaming). Both backings give
+the same bits.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+import jax
+import numpy as np
+
+from dlvr_jax.data.order import Permutation, permutation
+from dlvr_jax.data.sources import Arrays, Source, Spec
+
+Batch = dict[str, Any]
+Payload = dict[str, np.ndarray]
+Backing = Literal["auto", "resident", "stream"]
+RESIDENT_BYTES = 2**30  # the largest split that "auto" keeps on the device
+RESIDENT_SHARE = 0.25  # and the largest share of the device's memory
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Batch number `step`, from 0, at random.
+
+    `payload(step)` is the host's part, safe in threads: "index" int32 (the example's number in its split), "mask" bool
+    (True = a real example, not padding), both with the batch's leading axes, and the features when streaming.
+    `resident` is the whole split, to be an argument of the compiled step. `num_batches` is None for endless training.
+    """
+
+    resident: Arrays
+    payload: Callable[[int], Payload]
+    num_batches: int | None
+
+    def __getitem__(self, step: int) -> Batch:
+        if step < 0 or (self.num_batches is not None and step >= self.num_batches):
+            raise IndexError(f"batch {step} of {self.num_batches or 'endless training'}")
+        return assemble(self.resident, self.payload(step))
+
+
+def assemble(resident: Mapping[str, Any], payload: Mapping[str, Any]) -> Batch:
+    """The batch: rows of the resident arrays by index, and the payload. Works on numpy and under `jax.jit` alike."""
+    return {name: array[payload["index"]] for name, array in resident.items()} | dict(payload)
+
+
+def training_batches(
+    source: Source, *, batch_size: int, micro: int | None = None, seed: int, backing: Backing = "auto"
+) -> Batches:
+    """Endless: the permutations of epoch 0, 1, ... one after the other, cut into batches; one may straddle two epochs.
+
+    Leading axes are (batch_size,), or (micro, batch_size / micro) where `micro` is given.
+    """
+    if batch_size < 1 or batch_size % (micro or 1):
+        raise ValueError(f"batch_size = {batch_size} is not a positive multiple of micro = {micro}")
+    size = source.spec.splits["train"]
+    order = lru_cache(maxsize=2)(lambda epoch: permutation(seed, epoch, size))
+    shape = (batch_size,) if micro is None else (micro, batch_size // micro)
+
+    def indices(step: int) -> Payload:
+        index = _stretch(order, size, step * batch_size, (step + 1) * batch_size)
+        return {"index": index.reshape(shape), "mask": np.ones(shape, bool)}
+
+    return _backed(source, "train", indices, None, backing)
+
+
+def evaluation_batches(source: Source, split: str, *, batch_size: int, backing: Backing = "auto") -> Batches:
+    """Every example of the split exactly once, in order; the last batch is filled up with example 0, masked."""
+    if batch_size < 1:
+        raise ValueError(f"batch_size = {batch_size} is not positive")
+    size = source.spec.splits[split]
+
+    def indices(step: int) -> Payload:
+        index = np.arange(step * batch_size, (step + 1) * batch_size, dtype=np.int64)
+        mask = index < size
+        return {"index": np.where(mask, index, 0).astype(np.int32), "mask": mask}
+
+    return _backed(source, split, indices, -(-size // batch_size), backing)
+
+
+def is_resident(spec: Spec, split: str, backing: Backing) -> bool:
+    """Whether the split lies on the device: as told, or for "auto" when it is small in bytes and for the device."""
+    if backing != "auto":
+        return backing == "resident"
+    example = sum(np.dtype(f.dtype).itemsize * int(np.prod(f.shape)) for f in spec.features.values())
+    memory = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
+    limit = RESIDENT_BYTES if memory is None else min(RESIDENT_BYTES, int(memory * RESIDENT_SHARE))
+    return example * spec.splits[split] <= limit
+
+
+def _stretch(order: Callable[[int], Permutation], size: int, first: int, last: int) -> Permutation:
+    """Positions first .. last - 1 of the endless sequence of epochs."""
+    epochs = range(first // size, (last - 1) // size + 1)
+    parts = [order(epoch)[max(first - epoch * size, 0) : last - epoch * size] for epoch in epochs]
+    return np.concatenate(parts)
+
+
+def _backed(
+    source: Source, split: str, indices: Callable[[int], Payload], num_batches: int | None, backing: Backing
+) -> Batches:
+    if is_resident(source.spec, split, backing):
+        return Batches(source.arrays(split), indices, num_batches)
+    records = source.records(split)
+
+    def payload(step: int) -> Payload:
+        known = indices(step)
+        shape = known["index"].shape
+        read = records.read(known["index"].ravel())
+        return known | {name: rows.reshape(*shape, *rows.shape[1:]) for name, rows in read.items()}
+
+    return Batches({}, payload, num_batches)

@@ -1,0 +1,103 @@
+"""The one place that meets TFDS: writing and reading its array_record files, without TensorFlow and without network.
+
+TFDS imports TensorFlow and Beam only where it needs them (its lazy imports); nothing here makes it do so. Importing it
+costs most of a second, so that is done inside the functions.
+"""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from dlvr_jax.data.progress import counted
+from dlvr_jax.data.sources import Arrays, Feature, Spec
+from dlvr_jax.errors import UserError
+
+
+def tfds() -> ModuleType:
+    """TFDS, silent, and with its cloud bucket switched off: offline each look-up hangs for a minute."""
+    import tensorflow_datasets
+    from tensorflow_datasets.core.utils import gcs_utils
+
+    gcs_utils._is_gcs_disabled = True
+    tensorflow_datasets.disable_progress_bar()
+    return tensorflow_datasets
+
+
+def write_records(folder: Path, spec: Spec, variant: str, version: str, splits: Mapping[str, Arrays]) -> None:
+    """Fills `folder` as TFDS would fill name/variant/version, with the examples in the order of the arrays."""
+    library = tfds()
+    features = {
+        name: library.features.Tensor(shape=feature.shape, dtype=np.dtype(feature.dtype), encoding=_encoding(feature))
+        for name, feature in spec.features.items()
+    }
+
+    class ArraysBuilder(library.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg, name-defined]
+        name = spec.name
+        VERSION = library.core.Version(version)
+        BUILDER_CONFIGS = (library.core.BuilderConfig(name=variant, version=version),)
+
+        def _info(self) -> Any:
+            return library.core.DatasetInfo(
+                builder=self, features=library.features.FeaturesDict(features), disable_shuffling=True
+            )
+
+        def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
+            return {split: self._generate_examples(split) for split in splits}
+
+        def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+            arrays = splits[split]
+            for index in counted(f"preparing {spec.name}, {split}", len(next(iter(arrays.values())))):
+                yield index, {name: array[index] for name, array in arrays.items()}
+
+    scratch = folder / "scratch"
+    no_statistics = library.download.DownloadConfig(compute_stats=library.download.ComputeStatsMode.SKIP)
+    with redirect_stdout(StringIO()):  # TFDS announces the folder that is going to be renamed
+        builder = ArraysBuilder(data_dir=str(scratch), file_format="array_record")
+        builder.download_and_prepare(download_config=no_statistics)
+    for file in Path(builder.data_dir).iterdir():
+        file.rename(folder / file.name)
+    shutil.rmtree(scratch)
+
+
+@dataclass(frozen=True)
+class TfdsRecords:
+    """A split, or a part of one, of a prepared TFDS set: examples `first` to `first + count`."""
+
+    data_source: Any
+    features: Mapping[str, Feature]
+    first: int
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def read(self, indices: Int[np.ndarray, " count"]) -> Arrays:
+        """See `sources.Records.read`."""
+        examples = self.data_source.__getitems__([self.first + int(index) for index in indices])
+        return {
+            name: np.stack([np.asarray(example[name], feature.dtype) for example in examples])
+            for name, feature in self.features.items()
+        }
+
+
+def open_records(folder: Path, split: str, features: Mapping[str, Feature]) -> TfdsRecords:
+    """Opens one split of what `write_records` wrote."""
+    try:
+        data_source = tfds().builder_from_directory(str(folder)).as_data_source(split=split)
+    except Exception as error:  # TFDS has no error class of its own for a damaged folder
+        line = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{folder} cannot be read ({line}); remove it to prepare it again") from error
+    return TfdsRecords(data_source, features, 0, len(data_source))
+
+
+def _encoding(feature: Feature) -> str:
+    """Numbers go as numbers, arrays as their bytes: a third of the time of TFDS' default, a list of integers."""
+    return "bytes" if feature.shape else "none"
