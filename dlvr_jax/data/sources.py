@@ -7,17 +7,16 @@ are its part of the config.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from jaxtyping import Int
 
+from dlvr_jax.data.array_files import Arrays, check, digest, load_arrays, save_arrays
 from dlvr_jax.data.cache import cache_folder, make_once
-from dlvr_jax.errors import UserError
+from dlvr_jax.data.progress import counted
 
-Arrays = dict[str, np.ndarray]
 SPLITS = ("train", "validation", "test")
 
 
@@ -93,7 +92,7 @@ class Prepared:
 
     def arrays(self, split: str) -> Arrays:
         """See `Source.arrays`. No TFDS is needed when the cache exists."""
-        return load_arrays(self.folder / "arrays", split, self.spec)
+        return load_arrays(self.folder / "arrays", split, _expected(self.spec, split))
 
     def records(self, split: str) -> Records:
         """See `Source.records`."""
@@ -114,9 +113,43 @@ class Prepared:
         from dlvr_jax.data.tfds_files import write_records
 
         splits = self.read()
-        check_against_spec(splits, self.spec)
+        for split in SPLITS:
+            check(splits[split], _expected(self.spec, split), f"data set {self.spec.name}, {split}")
         write_records(folder, self.spec, self.variant, self.version, splits)
         save_arrays(folder / "arrays", splits)
+
+
+@dataclass(frozen=True)
+class ReadInPlace:
+    """A source whose examples are read where they lie; whole arrays of a split are copied into the cache on demand.
+
+    `content` is a SHA-256 of all that the examples are made from.
+    """
+
+    spec: Spec
+    open: Callable[[str], Records]
+    content: str
+
+    def arrays(self, split: str) -> Arrays:
+        """See `Source.arrays`."""
+        folder = make_once(cache_folder() / "arrays" / self.content / split, lambda to: self._copy(to, split))
+        return load_arrays(folder, split, _expected(self.spec, split))
+
+    def records(self, split: str) -> Records:
+        """See `Source.records`."""
+        return self.open(split)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of what the examples are made from: the same for both ways of reading them."""
+        return self.content
+
+    def _copy(self, folder: Path, split: str) -> None:
+        records = self.open(split)
+        whole = {name: np.empty(shape, dtype) for name, (shape, dtype) in _expected(self.spec, split).items()}
+        for index in counted(f"copying {self.spec.name}, {split}", len(records)):
+            for name, rows in records.read(np.array([index])).items():
+                whole[name][index] = rows[0]
+        save_arrays(folder, {split: whole})
 
 
 @dataclass(frozen=True)
@@ -153,46 +186,6 @@ class ArrayRecords:
         return {name: array[indices] for name, array in self.whole.items()}
 
 
-def save_arrays(folder: Path, splits: Mapping[str, Arrays]) -> None:
-    """Writes one .npy per split and feature, and their fingerprint."""
-    folder.mkdir()
-    for split, features in splits.items():
-        for name, array in features.items():
-            np.save(folder / f"{split}.{name}.npy", array, allow_pickle=False)
-    (folder / "fingerprint.txt").write_text(digest(splits))
-
-
-def load_arrays(folder: Path, split: str, spec: Spec) -> Arrays:
-    """Maps what `save_arrays` wrote. A file that is damaged is a UserError."""
-    arrays = {}
-    for name, feature in spec.features.items():
-        path = folder / f"{split}.{name}.npy"
-        try:
-            arrays[name] = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path} is damaged ({error}); remove {folder.parent} to prepare it again") from error
-        _check(arrays[name], (spec.splits[split], *feature.shape), feature.dtype, str(path))
-    return arrays
-
-
-def check_against_spec(splits: Mapping[str, Arrays], spec: Spec) -> None:
-    """Raises a UserError where arrays do not have the shape and type that the spec promises."""
-    for split, count in spec.splits.items():
-        for name, feature in spec.features.items():
-            where = f"data set {spec.name}, split {split}, feature {name}"
-            _check(splits[split][name], (count, *feature.shape), feature.dtype, where)
-
-
-def digest(splits: Mapping[str, Arrays]) -> str:
-    """SHA-256 of names, types, shapes and bytes of all arrays, in sorted order."""
-    hasher = sha256()
-    for split, features in sorted(splits.items()):
-        for name, array in sorted(features.items()):
-            hasher.update(f"{split} {name} {array.dtype.str} {array.shape}\n".encode())
-            hasher.update(np.ascontiguousarray(array).data)
-    return hasher.hexdigest()
-
-
-def _check(array: np.ndarray, shape: tuple[int, ...], dtype: str, where: str) -> None:
-    if array.shape != shape or array.dtype != np.dtype(dtype):
-        raise UserError(f"{where}: {array.dtype} {array.shape} found, {dtype} {shape} expected")
+def _expected(spec: Spec, split: str) -> dict[str, tuple[tuple[int, ...], str]]:
+    """The shape and type of each whole array of a split."""
+    return {name: ((spec.splits[split], *feature.shape), feature.dtype) for name, feature in spec.features.items()}

@@ -69,19 +69,17 @@ def write_records(folder: Path, spec: Spec, variant: str, version: str, splits: 
 
 @dataclass(frozen=True)
 class TfdsRecords:
-    """A split, or a part of one, of a prepared TFDS set: examples `first` to `first + count`."""
+    """A split that `write_records` wrote, read at random."""
 
     data_source: Any
     features: Mapping[str, Feature]
-    first: int
-    count: int
 
     def __len__(self) -> int:
-        return self.count
+        return len(self.data_source)
 
     def read(self, indices: Int[np.ndarray, " count"]) -> Arrays:
         """See `sources.Records.read`."""
-        examples = self.data_source.__getitems__([self.first + int(index) for index in indices])
+        examples = self.data_source.__getitems__([int(index) for index in indices])
         return {
             name: np.stack([np.asarray(example[name], feature.dtype) for example in examples])
             for name, feature in self.features.items()
@@ -93,9 +91,34 @@ def open_records(folder: Path, split: str, features: Mapping[str, Feature]) -> T
     try:
         data_source = tfds().builder_from_directory(str(folder)).as_data_source(split=split)
     except Exception as error:  # TFDS has no error class of its own for a damaged folder
-        line = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{folder} cannot be read ({line}); remove it to prepare it again") from error
-    return TfdsRecords(data_source, features, 0, len(data_source))
+        raise UserError(f"{folder} cannot be read ({_first_line(error)}); remove it to prepare it again") from error
+    return TfdsRecords(data_source, features)
+
+
+def find_prepared(name: str, data_dir: str | None) -> Any:
+    """The TFDS builder of a set that was prepared in `data_dir` (None: TFDS' own) as array_record files."""
+    library = tfds()
+    from tensorflow_datasets.core.read_only_builder import builder_from_files
+
+    where = {} if data_dir is None else {"data_dir": str(Path(data_dir).expanduser())}
+    way = f"prepare it where TensorFlow is installed: tfds build {name} --file_format=array_record"
+    way += f" --data_dir={data_dir}" if data_dir else ""
+    try:
+        builder = builder_from_files(name, **where)
+    except Exception as error:  # not found, or found and damaged: TFDS raises much
+        raise UserError(f"TFDS set {name!r} is not prepared ({_first_line(error)}); {way}") from error
+    if builder.info.file_format != library.core.FileFormat.ARRAY_RECORD:
+        raise UserError(f"TFDS set {name!r} is prepared as {builder.info.file_format.value} files; {way}")
+    return builder
+
+
+def open_split(builder: Any, split: str, *, encoded: str) -> Any:
+    """The examples of a split at random; the feature `encoded` stays as its bytes (PNG, JPEG)."""
+    return builder.as_data_source(split=split, decoders={encoded: tfds().decode.SkipDecoding()})
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def _encoding(feature: Feature) -> str:
