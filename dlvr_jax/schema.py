@@ -96,14 +96,15 @@ def _default(target: Callable[..., Any], name: str, parameter: inspect.Parameter
 
 
 def _alternatives(annotation: Any) -> tuple[tuple[Any, ...], Between | None]:
-    """Annotated[float | None, Between(0, 1)] -> ((float, NoneType), Between(0, 1))."""
-    allowed = None
+    """Annotated[float, Between(0, 1)] | None -> ((float, NoneType), Between(0, 1)); the range may stand outside too."""
     if get_origin(annotation) is Annotated:
-        annotation, *extras = get_args(annotation)
-        allowed = next((extra for extra in extras if isinstance(extra, Between)), None)
+        inner, *extras = get_args(annotation)
+        kinds, allowed = _alternatives(inner)
+        return kinds, next((extra for extra in extras if isinstance(extra, Between)), allowed)
     if get_origin(annotation) in (typing.Union, types.UnionType):
-        return get_args(annotation), allowed
-    return (annotation,), allowed
+        parts = [_alternatives(part) for part in get_args(annotation)]
+        return tuple(k for kinds, _ in parts for k in kinds), next((allowed for _, allowed in parts if allowed), None)
+    return (annotation,), None
 
 
 def _is_float(annotation: Any) -> bool:

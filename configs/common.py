@@ -1,0 +1,38 @@
+"""What configs share. A config is a page to be read: here stand only choices that are the same for a whole kind."""
+
+from ml_collections import ConfigDict
+
+
+def image_classification(data: str) -> ConfigDict:
+    """An image classifier on the data set of that name."""
+    config = ConfigDict()
+    config.seed = 0
+    config.data = ConfigDict(dict(name=data))
+    config.augment = ConfigDict()
+    config.model = ConfigDict()
+    config.task = ConfigDict(dict(name="classification.Classification"))
+    config.train = ConfigDict()
+    config.optimizer = ConfigDict()
+    config.eval = ConfigDict()
+    return config
+
+
+def tiny(config: ConfigDict) -> ConfigDict:
+    """The same program on made-up data of the same shapes, for seconds: what tests run."""
+    config.data = ConfigDict(dict(name="made_up", like=config.data.name))
+    config.train.update(dict(batch_size=16, log_every=4, eval_every=8, checkpoint_every=4))
+    if "epochs" in config.train:
+        del config.train.epochs
+    config.train.steps = 16
+    config.eval.batch_size = 20
+    if "warmup_steps" in config.optimizer:
+        config.optimizer.warmup_steps = 4
+    return config
+
+
+def variant(config: ConfigDict, arg: str, *others: str) -> ConfigDict:
+    """The config, or its `tiny` form; an argument that is neither that nor one of `others` is an error."""
+    known = ("tiny", *others)
+    if arg and arg not in known:
+        raise ValueError(f'no variant "{arg}"; there are {", ".join(known)}')
+    return tiny(config) if arg == "tiny" else config

@@ -1,0 +1,156 @@
+"""A config checked against the signatures of what it names: completed, typed, and all faults at once, before any work."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dlvr_jax.data.augment import augment
+from dlvr_jax.errors import UserError
+from dlvr_jax.schema import REQUIRED, Between, Field, fault_of, fields_of, nearest, normal, parse, resolve
+from dlvr_jax.sections import DataSection, EvalSection, MeshSection, TrainSection
+from dlvr_jax.training.cadence import nearest_multiples
+from dlvr_jax.training.optimizers import OptimizerSection
+
+# What `build.py` fills in from the data, the precision and other parts: never in a config.
+FILLED = frozenset(
+    {"parent", "name", "model", "augment", "num_classes", "class_names", "mean", "std", "vocab_size", "dtype"})
+# Keys that name something, the package below which it is found, and the method whose rates are part of its schema.
+NAMES = {
+    "task.name": ("dlvr_jax.tasks", "loss"),
+    "model.name": ("dlvr_jax.models", "__call__"),
+    "data.name": ("dlvr_jax.data.builders", None),
+    "optimizer.name": ("dlvr_jax.training.optimizers", None),
+    "optimizer.schedule": ("dlvr_jax.training.schedules", None),
+}
+SECTIONS = {"data": DataSection, "train": TrainSection, "eval": EvalSection, "optimizer": OptimizerSection, "mesh": MeshSection}
+
+Flat = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Complete:
+    """A config with every key, by dotted name, and who set each: "default", "config" (the file) or "flag"."""
+
+    flat: Flat
+    origin: dict[str, str]
+    notes: tuple[str, ...] = ()  # what a flag made void
+
+
+def complete(values: Mapping[str, Any], flags: Mapping[str, str]) -> Complete:
+    """The config file's values with the flags over them, completed from the signatures.
+
+    Names come first, since they say which other keys there are. An argument in the file of something that a flag has
+    replaced is left out, with a note. Of `train.steps` and `train.epochs`, a flag replaces the other.
+
+    Raises:
+        UserError: all faults, a line each.
+    """
+    kept, notes = dict(values), []
+    for one, other in (("train.steps", "train.epochs"), ("train.epochs", "train.steps")):
+        if one in flags and other not in flags and kept.pop(other, None) is not None:
+            notes.append(f"--config.{one} replaces {other} of the config file")
+    fields, targets = _schema(kept, flags)
+    for name in NAMES:
+        section = name.partition(".")[0]
+        for key in [key for key in kept if name in flags and key.startswith(section + ".") and key not in fields]:
+            notes.append(f"{key} = {kept.pop(key)!r} of the config file is left out: {flags[name]} has no such argument")
+    faults = [*_unknown(kept, fields, targets, ""), *_unknown(flags, fields, targets, "--config.")]
+    typed = {key: parse(text, fields[key]) for key, text in flags.items() if key in fields}
+    given = {key: value for key, value in {**kept, **typed}.items() if key in fields}
+    flat = {key: normal(given.get(key, field.default), field) for key, field in fields.items()}
+    faults += [fault for key in sorted(fields) if (fault := _value_fault(key, flat[key], fields[key]))]
+    origin = {key: "flag" if key in typed else "config" if key in given else "default" for key in fields}
+    if faults:
+        raise UserError(*faults)
+    if faults := _cross_faults(flat):
+        raise UserError(*faults)
+    return Complete(flat, origin, tuple(notes))
+
+
+def hyper_keys(flat: Flat) -> list[str]:
+    """The keys of the numbers that may vary, in a fixed order."""
+    fields, _ = _schema(flat, {})
+    return sorted(key for key, field in fields.items() if field.hyper)
+
+
+def own_arguments(flat: Flat, section: str) -> dict[str, Any]:
+    """The arguments of what a section names: its structure, by name, without the shared fields of the section."""
+    fields, _ = _schema(flat, {})
+    shared = {"name", "schedule"} | set(fields_of(SECTIONS[section]) if section in SECTIONS else ())
+    own = {key.partition(".")[2]: key for key in fields if key.startswith(section + ".")}
+    return {name: flat[key] for name, key in own.items() if name not in shared and not fields[key].hyper}
+
+
+def named(flat: Flat, key: str) -> Callable[..., Any]:
+    """What the config names under one of `NAMES`."""
+    return resolve(flat[key], NAMES[key][0], key)
+
+
+def _schema(values: Mapping[str, Any], flags: Mapping[str, str]) -> tuple[dict[str, Field], dict[str, str]]:
+    """Every key that there is, given the names; and for each section whose keys these are."""
+    defaults = {"optimizer.name": "adam", "optimizer.schedule": "constant"}
+    names = {key: str(flags.get(key, values.get(key, defaults.get(key, "")))) for key in NAMES}
+    faults = [f"{key}: is missing; it names a {key.partition('.')[0]}" for key, name in names.items() if not name]
+    found: dict[str, Callable[..., Any]] = {}
+    for key, name in names.items():
+        try:
+            found |= {key: resolve(name, NAMES[key][0], key)} if name else {}
+        except UserError as error:
+            faults += error.faults
+    if faults:
+        raise UserError(*faults)
+    fields = {"seed": Field("seed", (int,), Between(0, 2**32 - 1), 0, False)}
+    for section, shared in SECTIONS.items():
+        fields |= _keys(section, fields_of(shared))
+    for key, target in found.items():
+        section = key.partition(".")[0]
+        fields[key] = Field(key, (str,), None, REQUIRED, False)
+        fields |= _keys(section, fields_of(target, NAMES[key][1], FILLED))
+    if "augment" in fields_of(found["task.name"], "loss"):
+        fields |= _keys("augment", fields_of(augment, skip=FILLED))
+    targets = {section: f"config.{section}" for section in SECTIONS}
+    return fields, targets | {"task": names["task.name"], "model": names["model.name"]}
+
+
+def _keys(section: str, fields: Mapping[str, Field]) -> dict[str, Field]:
+    return {f"{section}.{name}": field for name, field in fields.items()}
+
+
+def _unknown(given: Mapping[str, Any], fields: Mapping[str, Field], targets: Mapping[str, str], prefix: str) -> list[str]:
+    faults = []
+    for key in given:
+        if key not in fields:
+            section, dot, _ = key.partition(".")
+            rivals = [name for name in fields if name.startswith(section + ".")] or list(fields)
+            where = f"; {targets[section]} has none" if dot and section in targets else ""
+            faults.append(f"{prefix}{key}: no such key{nearest(key, rivals) or where}")
+    return faults
+
+
+def _value_fault(key: str, value: Any, field: Field) -> str | None:
+    if value is REQUIRED:
+        return f"{key}: is missing, and has no default"
+    fault = fault_of(value, field)
+    return f"{key} {fault}" if fault else None
+
+
+def _cross_faults(flat: Flat) -> list[str]:
+    """What is wrong between keys that are each right."""
+    faults = []
+    train, devices = {key: flat[f"train.{key}"] for key in ("steps", "epochs", "accumulate", "steps_per_call")}, flat["mesh.data"]
+    if (train["steps"] is None) == (train["epochs"] is None):
+        faults.append("train.steps and train.epochs: give exactly one of them")
+    unit = devices * train["accumulate"]
+    for key, parts in (("train.batch_size", unit), ("eval.batch_size", devices)):
+        if flat[key] % parts:
+            over = f"{devices} devices" + (f" times {train['accumulate']} micro-batches" if parts > devices else "")
+            low, high = nearest_multiples(flat[key], parts)
+            faults.append(f"{key} = {flat[key]} does not split over {over}; use {low} or {high}")
+    cadences = ("log_every", "eval_every", "checkpoint_every", *(["steps"] if train["steps"] else []))
+    for key in (f"train.{name}" for name in cadences):
+        if flat[key] % train["steps_per_call"]:
+            low, high = nearest_multiples(flat[key], train["steps_per_call"])
+            faults.append(f"{key} = {flat[key]} is no multiple of train.steps_per_call = {train['steps_per_call']}; use {low} or {high}")
+    if flat["train.early_stopping"] is not None and flat["eval.best"] is None:
+        faults.append("train.early_stopping: needs eval.best, the metric to watch")
+    return faults

@@ -1,0 +1,65 @@
+"""The end of a training: the test split once, then displays, summary and report."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from dlvr_jax import guarantee
+from dlvr_jax.build import Experiment
+from dlvr_jax.reporting import console
+from dlvr_jax.run import Run
+from dlvr_jax.training.checkpoint import tree_digest
+from dlvr_jax.training.compile_count import CompileCount
+from dlvr_jax.training.evaluation import Split, evaluate
+from dlvr_jax.training.loop import Training, chosen_state
+
+
+def finish(run: Run, experiment: Experiment, training: Training, environment: dict[str, Any], count: CompileCount) -> None:
+    """Writes `samples/`, `summary.json` and `report.html`, and prints what came out."""
+    from dlvr_jax.reporting.html import write_report
+
+    task, step, seconds = experiment.task, int(training.state.step), training.memory.seconds
+    state = chosen_state(training)
+    test = Split.place(experiment.evaluation_batches("test"), training.splits["train"].placement)
+    sums, outputs = evaluate(task, state, test)
+    metrics = {f"test/{name}": value for name, value in task.finish(sums, outputs).items()}
+    run.append_metrics({"step": step, "split": "test", **task.finish(sums, outputs), "seconds": seconds})
+    run.write_displays(step, task.displays(jax.device_get(state), sums, outputs, lambda index: _examples(experiment, index)))
+    run.write("summary.json", {
+        "config": run.record["config_file"],
+        "task": experiment.flat["task.name"],
+        "model": experiment.flat["model.name"],
+        "step": step,
+        "tested_step": training.memory.best_step or step,
+        "examples": step * experiment.train.batch_size,
+        "seconds": seconds,
+        "metrics": metrics | _best(experiment, training),
+        "parameters": sum(leaf.size for leaf in jax.tree.leaves(training.state.params)),
+        "params_sha256": tree_digest(training.state.params),
+        "data": {
+            "name": experiment.flat["data.name"],
+            "splits": dict(experiment.data.spec.splits),
+            "fingerprint": experiment.data.fingerprint(),
+        },
+        "versions": environment["versions"],
+        "device": environment["device"],
+        "git": environment["git"],
+        "compiled": {"programs": count.programs, "seconds": count.seconds, "cache_hits": count.cache_hits},
+        "guarantee": guarantee.guarantee(environment["resumed"]),
+    })
+    console.print_result(metrics, write_report(run), seconds)
+
+
+def _best(experiment: Experiment, training: Training) -> dict[str, float]:
+    """The validation metric by which the tested state was chosen."""
+    name = experiment.evaluation.best
+    return {} if name is None else {f"validation/{name}": training.memory.best_value}
+
+
+def _examples(experiment: Experiment, index: np.ndarray) -> dict[str, Any]:
+    """Test examples by their number in the split."""
+    batches = experiment.evaluation_batches("test")
+    if batches.resident:
+        return {name: array[index] for name, array in batches.resident.items()}
+    return experiment.data.records("test").read(index)

@@ -1,0 +1,146 @@
+"""From a complete config to a finished run folder: what `train` and `reproduce` do, and a sweep for each of its points."""
+
+import dataclasses
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dlvr_jax import config, guarantee, runtime
+from dlvr_jax.build import Experiment, build
+from dlvr_jax.check import Complete
+from dlvr_jax.errors import UserError
+from dlvr_jax.finish import finish
+from dlvr_jax.reporting import console
+from dlvr_jax.run import Run
+from dlvr_jax.tasks.task import State
+from dlvr_jax.training.checkpoint import named_leaves, restore
+from dlvr_jax.training.compile_count import CompileCount
+from dlvr_jax.training.compiled import initial_state
+from dlvr_jax.training.evaluation import Split
+from dlvr_jax.training.loop import Stopped, Training, train
+from dlvr_jax.training.sharding import Placement
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a training starts from."""
+
+    source: config.Source
+    complete: Complete
+    workdir: Path | None = None
+    origin: Path | None = None  # the run whose last state is the first one here
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the config, and of the run that it starts from."""
+        origin = {} if self.origin is None else {"from": Run(self.origin).record["fingerprint"]}
+        return config.fingerprint(self.complete.flat | origin)
+
+    @property
+    def folder(self) -> Path:
+        """`workdir`, or a name made from the config, so that the same command finds the same folder."""
+        return self.workdir or Path("runs") / self.source.family / f"{self.source.name}-{self.fingerprint[:8]}"
+
+    def record(self) -> dict[str, Any]:
+        """What `config.json` holds."""
+        return {
+            "config_file": str(self.source).partition(":")[0],
+            "argument": self.source.argument,
+            "fingerprint": self.fingerprint,
+            "from": None if self.origin is None else str(self.origin),
+            "config": config.nest(self.complete.flat),
+            "origin": self.complete.origin,
+        }
+
+
+def launch(start: Start) -> int:
+    """Trains to the end and writes summary and report; returns the exit code.
+
+    Raises:
+        UserError: the folder holds another config's run or is in use, or what `build` and `train` raise.
+    """
+    run = Run(start.folder)
+    _refuse_what_is_no_run_of(run, start)
+    for note in start.complete.notes:
+        console.warn(note)
+    runtime.start(run.environment["cpu"]["threads"] if run.exists() else None, start.complete.flat["mesh.data"])
+    count = CompileCount()
+    experiment = build(start.complete.flat)
+    with run.locked():
+        if run.summary() is not None:
+            print(f"{run.path} is finished; its report: {run.path / 'report.html'}; for a new run change the config or --workdir")
+            return 0
+        return _train(run, start, experiment, count)
+
+
+def _refuse_what_is_no_run_of(run: Run, start: Start) -> None:
+    """Only an empty folder, or one that holds a run of this very config, will do."""
+    if not run.exists():
+        if run.path.is_file() or (run.path.is_dir() and any(entry.name != ".lock" for entry in run.path.iterdir())):
+            raise UserError(f"{run.path} is not empty and holds no run; choose another --workdir")
+        return
+    if run.record["fingerprint"] != start.fingerprint:
+        here, there = start.complete.flat, config.flatten(run.config)
+        key = next((key for key in sorted(here.keys() | there.keys()) if _json(here.get(key)) != there.get(key)), "from")
+        raise UserError(
+            f"{run.path} holds a run of another config: {key} is {there.get(key)!r} there, {here.get(key)!r} here; "
+            "choose another --workdir, or --from to start from its last state")
+
+
+def _json(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _train(run: Run, start: Start, experiment: Experiment, count: CompileCount) -> int:
+    placement = Placement.over(experiment.devices)
+    state = placement.everywhere(initial_state(experiment.task, experiment.seed, experiment.hyper, experiment.example_batch))
+    if start.origin is not None:
+        state = placement.everywhere(_state_of(start.origin, state, experiment))
+    environment = _environment(run, experiment)
+    if not run.exists():
+        run.write("environment.json", environment)
+        run.write("config.json", start.record())
+    console.print_differences(run.record)
+    console.print_parameters([(n, p.shape, p.dtype, p.size) for n, p in named_leaves(state.params).items()])
+    splits = {"train": Split.place(experiment.training_batches(), placement)}
+    if experiment.data.spec.splits["validation"]:
+        splits["validation"] = Split.place(experiment.evaluation_batches("validation"), placement)
+    training = Training(run, experiment.task, splits, experiment.train, experiment.evaluation, state)
+    try:
+        train(training)
+    except Stopped as stopped:
+        name = signal.Signals(stopped.signal).name
+        print(f"{name}: saved at step {stopped.step}; the same command goes on from there", file=sys.stderr)
+        return 128 + stopped.signal
+    finish(run, experiment, training, environment, count)
+    return 0
+
+
+def _environment(run: Run, experiment: Experiment) -> dict[str, Any]:
+    """This machine's; for a resumed run the recorded one, with what differs now noted in it."""
+    form = {"kind": "solo", "devices": experiment.devices, "steps_per_call": experiment.train.steps_per_call}
+    now = {**runtime.environment(), "form": form}
+    if not run.exists():
+        return {**now, "resumed": []}
+    recorded = run.environment
+    changes = guarantee.differences(recorded, now)
+    for change in changes:
+        console.warn(f"resumed under another environment: {change}")
+    resumed = {**recorded, "resumed": [*recorded["resumed"], changes]}
+    run.write("environment.json", resumed)
+    return resumed
+
+
+def _state_of(origin: Path, like: State, experiment: Experiment) -> State:
+    """The last state of another run, with this config's hyper and seed; its step goes on."""
+    checkpoints = Run(origin).checkpoints
+    best = (like.params, like.variables) if Run(origin).config["eval"]["best"] is not None else None
+    found = restore(checkpoints, {"state": like, "best": best}, console.warn)
+    if found is None:
+        raise UserError(f"{origin} has no checkpoint to start from")
+    state: State = dataclasses.replace(found[0]["state"], hyper=like.hyper, seed=like.seed)
+    if int(state.step) >= (experiment.train.steps or 0):
+        raise UserError(f"{origin} is at step {int(state.step)} already; set train.steps above that")
+    return state

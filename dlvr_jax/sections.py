@@ -1,0 +1,50 @@
+"""The sections of a config that every family shares. Fields are the schema; floats are hyper (see `schema.py`)."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from dlvr_jax.schema import Between
+
+Count = Annotated[int, Between(1, None)]
+
+
+@dataclass(frozen=True)
+class DataSection:
+    """`config.data` without the arguments of the data set that it names."""
+
+    name: str
+    seed: Annotated[int | None, Between(0, 2**32 - 1)] = None  # of the order; None: the run's seed
+    backing: Literal["auto", "resident", "stream"] = "auto"  # whole set on the device, or read as needed
+
+
+@dataclass(frozen=True)
+class TrainSection:
+    """`config.train`. A step is one update; every cadence is in steps."""
+
+    steps: Annotated[int | None, Between(1, None)] = None  # exactly one of steps and epochs
+    epochs: Annotated[int | None, Between(1, None)] = None
+    batch_size: Count = 128  # examples an update, over all micro-batches and devices
+    log_every: Count = 50
+    eval_every: Count = 200
+    checkpoint_every: Count = 200
+    keep: Count = 3  # checkpoints
+    precision: Literal["float32", "bfloat16"] = "float32"  # of the arithmetic; parameters are float32
+    ema: Annotated[float | None, Between(0, 1)] = None  # decay of the averaged parameters that evaluation uses
+    accumulate: Count = 1  # micro-batches an update; batch statistics are per micro-batch
+    steps_per_call: Count = 1  # steps in one compiled program
+    early_stopping: Annotated[int | None, Between(1, None)] = None  # evaluations without a better `eval.best`
+
+
+@dataclass(frozen=True)
+class EvalSection:
+    """`config.eval`."""
+
+    batch_size: Count = 500
+    best: str | None = None  # validation metric whose best state is kept, and tested; None: the last state
+
+
+@dataclass(frozen=True)
+class MeshSection:
+    """`config.mesh`: how many devices share the batch."""
+
+    data: Count = 1

@@ -1,0 +1,136 @@
+"""p(label | image), learned by cross-entropy; labels may be soft, by mixup, cutmix or smoothing."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Key, UInt8
+
+from dlvr_jax.displays import Curves, Display, HeatMap, Images, Table
+from dlvr_jax.metrics.classification import classification_sums, finish_classification
+from dlvr_jax.schema import Between, Bound
+from dlvr_jax.tasks.task import Batch, Carry, Hyper, Outputs, Params, Purpose, Ratio, Sums, Variables, purpose_key, rates
+
+SHOWN = 24  # examples in a picture
+
+
+@dataclass(frozen=True)
+class Classification:
+    """One label of `num_classes` for each image. Losses are in nats."""
+
+    model: Any
+    augment: Bound
+    class_names: tuple[str, ...]
+    mean: tuple[float, ...]  # per channel, of images in [0, 1]
+    std: tuple[float, ...]
+
+    def init(self, key: Key[Array, ""], batch: Batch) -> tuple[Params, Variables]:
+        """See Objective."""
+        variables = dict(self.model.init({"params": key}, self._standardized(_unit(batch["image"])), train=False))
+        return variables.pop("params"), variables
+
+    def loss(
+        self, params: Params, variables: Variables, batch: Batch, key: Key[Array, ""], hyper: Hyper, *,
+        label_smoothing: Annotated[float | None, Between(0, 1)] = None,
+    ) -> tuple[Ratio, tuple[Variables, Sums]]:
+        """See Objective. Smoothing: Szegedy et al. 2016, https://arxiv.org/abs/1512.00567, section 7."""
+        images, targets = self.augment(
+            _unit(batch["image"]), batch["label"], batch["index"], purpose_key(key, Purpose.AUGMENTATION),
+            **rates(hyper, "augment"))
+        logits, after = self.model.apply(
+            {"params": params, **variables}, self._standardized(images), train=True, **rates(hyper, "model"),
+            mutable=list(variables), rngs={"dropout": purpose_key(key, Purpose.DROPOUT)})
+        if label_smoothing is not None:
+            targets = optax.smooth_labels(targets, label_smoothing)
+        losses = jnp.where(batch["mask"], optax.softmax_cross_entropy(logits, targets), 0.0)
+        correct = batch["mask"] & (logits.argmax(-1) == batch["label"])
+        loss = losses.sum(), batch["mask"].sum(dtype=jnp.float32)
+        return loss, (after, {"loss": loss, "accuracy": (correct.sum(dtype=jnp.float32), loss[1])})
+
+    def evaluate(
+        self, params: Params, variables: Variables, batch: Batch, carry: Carry, hyper: Hyper
+    ) -> tuple[Sums, Outputs, Carry]:
+        """See Objective. Neither augmentation nor smoothing."""
+        logits = self.model.apply({"params": params, **variables}, self._standardized(_unit(batch["image"])), train=False)
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"])
+        outputs = {
+            "index": batch["index"],
+            "label": batch["label"],
+            "prediction": logits.argmax(-1),
+            "confidence": jax.nn.softmax(logits).max(-1),
+            "loss": losses,
+        }
+        return classification_sums(logits, batch["label"], batch["mask"], losses), outputs, carry
+
+    def finish(self, sums: Any, outputs: Any) -> dict[str, float]:
+        """See Objective: loss, accuracy, top-5, macro precision, recall and F1, F1 per class, calibration error."""
+        return finish_classification(sums)
+
+    def lower_is_better(self, metric: str) -> bool:
+        """See Objective."""
+        return metric in ("loss", "calibration_error")
+
+    def displays(
+        self, params: Params, sums: Any, outputs: Mapping[str, np.ndarray], examples: Callable[[np.ndarray], Batch]
+    ) -> dict[str, Display]:
+        """See Objective: confusion matrix, right and most wrong examples, calibration, filters of the first layer."""
+        right = outputs["label"] == outputs["prediction"]
+        by_loss = np.argsort(outputs["loss"], kind="stable")
+        shown = {
+            "confusion": HeatMap(sums["confusion"][0], self.class_names, self.class_names, "predicted", "true", "Confusion"),
+            "classes": _class_table(self.finish(sums, outputs), self.class_names),
+            "calibration": _calibration(sums["calibration"]),
+            "right": self._examples(outputs, np.flatnonzero(right)[:SHOWN], examples, "Right"),
+            "most_wrong": self._examples(outputs, by_loss[::-1][~right[by_loss[::-1]]][:SHOWN], examples, "Most wrong"),
+        }
+        filters = _first_filters(params, channels=len(self.mean))
+        return {name: display for name, display in (shown | {"filters": filters}).items() if display is not None}
+
+    def _standardized(self, images: Float[Array, "batch height width channels"]) -> Float[Array, "batch height width channels"]:
+        return (images - jnp.array(self.mean)) / jnp.array(self.std)
+
+    def _examples(
+        self, outputs: Mapping[str, np.ndarray], rows: np.ndarray, examples: Callable[[np.ndarray], Batch], title: str
+    ) -> Images | None:
+        """Pictures captioned 'prediction 0.98', and what is true where that differs."""
+        if not len(rows):
+            return None
+        captions = []
+        for row in rows:
+            predicted, true = self.class_names[outputs["prediction"][row]], self.class_names[outputs["label"][row]]
+            caption = f"{predicted} {outputs['confidence'][row]:.2f}"
+            captions.append(caption if predicted == true else f"{caption}, is {true}")
+        return Images(np.asarray(examples(outputs["index"][rows])["image"]), tuple(captions), title)
+
+
+def _unit(images: UInt8[Array, "batch height width channels"]) -> Float[Array, "batch height width channels"]:
+    """Bytes as numbers in [0, 1]."""
+    return images.astype(jnp.float32) / 255
+
+
+def _class_table(metrics: Mapping[str, float], names: tuple[str, ...]) -> Table:
+    kinds = ("precision", "recall", "f1")
+    rows = tuple((name, *(metrics[f"{kind}/{i}"] for kind in kinds)) for i, name in enumerate(names))
+    return Table(("class", *kinds), rows, "Per class")
+
+
+def _calibration(sums: tuple[np.ndarray, np.ndarray]) -> Curves:
+    """Mean confidence of each bin against the accuracy in it: Guo et al. 2017, https://arxiv.org/abs/1706.04599, figure 4."""
+    (confidence, correct), count = sums
+    bins = count > 0
+    x = confidence[bins] / count[bins]
+    return Curves(x, np.stack([correct[bins] / count[bins], x]), ("model", "perfect"), "confidence", "accuracy", "Calibration")
+
+
+def _first_filters(params: Params, channels: int) -> Images | None:
+    """The kernels that see the image, stretched to bytes; None for a model without them."""
+    kernels = [np.asarray(leaf) for leaf in jax.tree.leaves(params) if leaf.ndim == 4 and leaf.shape[2] == channels]
+    if not kernels or channels not in (1, 3):
+        return None
+    filters = kernels[0].transpose(3, 0, 1, 2)
+    low, high = filters.min(), filters.max()
+    return Images(np.uint8(255 * (filters - low) / max(high - low, 1e-12)), (), "Filters of the first layer")

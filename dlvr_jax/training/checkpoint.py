@@ -1,0 +1,170 @@
+"""States on disk: whole or absent, verified when read, written behind the loop's back. The only user of orbax.
+
+    checkpoints/<step>/state/      the leaves, by orbax
+    checkpoints/<step>/meta.json   a SHA-256 for each leaf, and what the loop wants to remember
+    checkpoints/.tmp-<step>/       being written; what a killed process left here is removed
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from dlvr_jax.errors import UserError
+
+FORMAT = 1
+Leaves = dict[str, np.ndarray]
+
+
+class Checkpoints:
+    """The checkpoints of one run; saves in order, one at a time, in a thread of its own."""
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        self._folder = folder
+        self._keep = keep
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
+        self._pending: Future[None] | None = None
+
+    def clean(self) -> None:
+        """Removes what a killed process left half-written."""
+        for left in self._folder.glob(".tmp-*"):
+            shutil.rmtree(left)
+
+    def save(self, step: int, tree: Any, memory: Mapping[str, Any]) -> None:
+        """Starts saving; waits only for the save before. The tree may be changed as soon as this returns.
+
+        Raises:
+            UserError: the save before this one failed. What was saved earlier is untouched.
+        """
+        self.wait()
+        leaves = {name: np.array(leaf) for name, leaf in named_leaves(tree).items()}
+        self._pending = self._thread.submit(self._write, step, leaves, dict(memory))
+
+    def wait(self) -> None:
+        """Until the last save is on disk; raises as `save` does."""
+        if self._pending is not None:
+            pending, self._pending = self._pending, None
+            pending.result()
+
+    def close(self) -> None:
+        """Waits, then ends the thread."""
+        try:
+            self.wait()
+        finally:
+            self._thread.shutdown()
+
+    def _write(self, step: int, leaves: Leaves, memory: dict[str, Any]) -> None:
+        temporary, final = self._folder / f".tmp-{step}", self._folder / str(step)
+        if final.exists():
+            return
+        try:
+            temporary.mkdir(parents=True)
+            _orbax().save(temporary.absolute() / "state", leaves)
+            meta = {"format": FORMAT, "step": step, "digests": digests(leaves), "memory": memory}
+            (temporary / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
+            os.replace(temporary, final)
+        except Exception as error:  # orbax wraps what the system says in errors of its own
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise UserError(
+                f"{final}: the checkpoint could not be written: {_first_line(error)}; earlier checkpoints are whole: "
+                "make room, then give the same command again"
+            ) from error
+        for old in steps(self._folder)[: -self._keep]:
+            shutil.rmtree(self._folder / str(old), ignore_errors=True)
+
+
+def steps(folder: Path) -> list[int]:
+    """The steps that have a checkpoint, ascending."""
+    return sorted(int(path.name) for path in folder.glob("*") if path.name.isdigit())
+
+
+def restore(folder: Path, like: Any, warn: Callable[[str], None], step: int | None = None) -> tuple[Any, dict[str, Any]] | None:
+    """The newest checkpoint that is whole (or that of `step`), and its memory; None where there is none at all.
+
+    Args:
+        like: a tree of the structure, shapes and dtypes that the state must have.
+        warn: told of each damaged checkpoint that was passed over.
+
+    Raises:
+        UserError: every checkpoint is damaged; or the state has another structure, with the first leaf that differs.
+    """
+    found = steps(folder) if step is None else [step]
+    for number in reversed(found):
+        try:
+            leaves, memory = read(folder / str(number))
+        except UserError as fault:
+            warn(str(fault))
+            continue
+        return _fill(like, leaves, folder / str(number)), memory
+    if found:
+        raise UserError(f"{folder}: no checkpoint is whole; remove the folder to train from the start")
+    return None
+
+
+def read(path: Path) -> tuple[Leaves, dict[str, Any]]:
+    """The leaves of one checkpoint by name, and its memory. Raises UserError if it is damaged."""
+    try:
+        meta = json.loads((path / "meta.json").read_text(encoding="utf-8"))
+        leaves: Leaves = {name: np.asarray(leaf) for name, leaf in _orbax().restore(path.absolute() / "state").items()}
+    except Exception as error:  # a damaged file shows up in orbax as almost any error
+        raise UserError(f"{path} is damaged: {_first_line(error)}") from None
+    for name, digest in digests(leaves).items():
+        if meta["digests"].get(name) != digest:
+            raise UserError(f"{path} is damaged: {name} is not what was saved")
+    return leaves, meta["memory"]
+
+
+def digests(leaves: Leaves) -> dict[str, str]:
+    """SHA-256 of each leaf: dtype, shape and bytes."""
+    return {name: _digest(np.asarray(leaf)) for name, leaf in sorted(leaves.items())}
+
+
+def tree_digest(tree: Any) -> str:
+    """SHA-256 of a whole tree, by the names and digests of its leaves in sorted order."""
+    return hashlib.sha256(json.dumps(digests(named_leaves(jax.device_get(tree)))).encode()).hexdigest()
+
+
+def named_leaves(tree: Any) -> dict[str, Any]:
+    """Leaves by their path: 'state/params/c1/kernel'."""
+    paths, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in paths}
+
+
+def _digest(leaf: np.ndarray) -> str:
+    digest = hashlib.sha256(f"{leaf.dtype} {leaf.shape} ".encode())
+    digest.update(np.ascontiguousarray(leaf).data)
+    return digest.hexdigest()
+
+
+def _fill(like: Any, leaves: Leaves, path: Path) -> Any:
+    """`like` with the leaves read."""
+    wanted = named_leaves(like)
+    for name in sorted(wanted.keys() | leaves.keys()):
+        here = f"{leaves[name].dtype} {leaves[name].shape}" if name in leaves else "nothing"
+        there = f"{wanted[name].dtype} {wanted[name].shape}" if name in wanted else "nothing"
+        if here != there:
+            raise UserError(f"{path}: {name} is {here} there, but {there} in this config")
+    return jax.tree.unflatten(jax.tree.structure(like), [leaves[name] for name in wanted])
+
+
+def _first_line(error: Exception) -> str:
+    """The system's own word if there is one below the wrapping, else the first line of the message."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__cause__ or cause.__context__
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"[:200]
+
+
+def _orbax() -> Any:
+    import orbax.checkpoint as ocp
+
+    return ocp.Checkpointer(ocp.PyTreeCheckpointHandler())

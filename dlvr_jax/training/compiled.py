@@ -1,0 +1,79 @@
+"""From a task's pure functions to compiled programs.
+
+Programs are kept by (task, shapes): equal tasks share them, whatever their hyper, within a process by this cache and
+across processes by JAX's own.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import jax
+from jax.sharding import NamedSharding, SingleDeviceSharding
+
+from dlvr_jax import runtime
+from dlvr_jax.data.batches import assemble
+from dlvr_jax.tasks.task import Batch, State, Sums, Task
+
+
+def initial_state(task: Task, seed: int, hyper: Any, batch: Batch) -> State:
+    """`task.init`, compiled."""
+    return _program(_init, task, False, seed, hyper, dict(batch))(seed, hyper, dict(batch))
+
+
+def train_program(task: Task, per_call: int, state: State, resident: Any, payload: Any) -> Callable[..., Any]:
+    """(state, resident, payload) -> (state, sums); with several steps a call, payload and sums have them in front.
+
+    The state that goes in is used up.
+    """
+    function = _steps if per_call > 1 else _step
+    return _program(function, task, True, state, resident, payload)
+
+
+def eval_program(task: Task, state: State, resident: Any, payload: Any, carry: Any) -> Callable[..., Any]:
+    """(state, resident, payload, carry) -> (sums, outputs, carry)."""
+    return _program(_eval, task, False, state, resident, payload, carry)
+
+
+def non_finite_program(task: Task, state: State, resident: Any, payload: Any) -> Callable[..., Any]:
+    """(state, resident, payload) -> tree of booleans."""
+    return _program(_non_finite, task, False, state, resident, payload)
+
+
+def _init(task: Task, seed: Any, hyper: Any, batch: Batch) -> State:
+    return task.init(seed, hyper, batch)
+
+
+def _step(task: Task, state: State, resident: Any, payload: Any) -> tuple[State, Sums]:
+    return task.train_step(state, assemble(resident, payload))
+
+
+def _steps(task: Task, state: State, resident: Any, payload: Any) -> tuple[State, Sums]:
+    return jax.lax.scan(lambda before, one: _step(task, before, resident, one), state, payload)
+
+
+def _eval(task: Task, state: State, resident: Any, payload: Any, carry: Any) -> Any:
+    return task.eval_step(state, assemble(resident, payload), carry)
+
+
+def _non_finite(task: Task, state: State, resident: Any, payload: Any) -> Any:
+    return task.non_finite(state, assemble(resident, payload))
+
+
+def _program(function: Callable[..., Any], task: Task, donate: bool, *arguments: Any) -> Callable[..., Any]:
+    leaves, structure = jax.tree.flatten(arguments)
+    return _compile(function, task, donate, structure, tuple(_shape(leaf) for leaf in leaves))
+
+
+def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
+    sharding = getattr(leaf, "sharding", None)
+    several = isinstance(sharding, NamedSharding) and not isinstance(sharding, SingleDeviceSharding)
+    array = leaf if hasattr(leaf, "shape") else jax.numpy.asarray(leaf)
+    return jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=sharding if several else None)
+
+
+@lru_cache(maxsize=64)
+def _compile(function: Any, task: Task, donate: bool, structure: Any, leaves: Any) -> Callable[..., Any]:
+    jitted = jax.jit(lambda *arguments: function(task, *arguments), donate_argnums=0 if donate else ())
+    traced = jitted.trace(*jax.tree.unflatten(structure, leaves))
+    return traced.lower().compile(runtime.compiler_options(traced.jaxpr))

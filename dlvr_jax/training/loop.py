@@ -1,0 +1,228 @@
+"""The training loop: every side effect of a training stands here, in the order in which it happens.
+
+Step n means n finished updates, everywhere. It knows contracts only: a Task, Batches, a Run.
+"""
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import numpy as np
+
+from dlvr_jax.data.prefetch import payloads
+from dlvr_jax.errors import UserError
+from dlvr_jax.reporting.console import Progress
+from dlvr_jax.reporting.tensorboard import TensorBoard
+from dlvr_jax.run import Run
+from dlvr_jax.sections import EvalSection, TrainSection
+from dlvr_jax.tasks.task import State, Task, evaluated
+from dlvr_jax.training.cadence import due
+from dlvr_jax.training.checkpoint import Checkpoints, named_leaves, restore
+from dlvr_jax.training.compiled import non_finite_program, train_program
+from dlvr_jax.training.evaluation import Split, Total, add_up, evaluate
+from dlvr_jax.training.signals import Interrupt, interruptible
+
+PENDING = 256  # steps whose sums may wait on the device
+
+
+class Stopped(Exception):
+    """A signal stopped the run after a checkpoint."""
+
+    def __init__(self, signal: int, step: int) -> None:
+        super().__init__(f"stopped by signal {signal} after step {step}")
+        self.signal = signal
+        self.step = step
+
+
+@dataclass
+class Memory:
+    """What the loop remembers besides the state, saved with it."""
+
+    seconds: float = 0.0  # spent training, over all resumptions
+    window: dict[str, Total] = field(default_factory=dict)  # sums since the last log line
+    best_step: int = 0  # 0: none yet
+    best_value: float = 0.0
+
+
+@dataclass
+class Training:
+    """A training under way."""
+
+    run: Run
+    task: Task
+    splits: Mapping[str, Split]
+    train: TrainSection  # with `steps` given
+    evaluation: EvalSection
+    state: State
+    best: Any = None  # (params, variables) of the best evaluation, where `eval.best` names a metric
+    memory: Memory = field(default_factory=Memory)
+
+    @property
+    def last(self) -> int:
+        """The number of updates of the whole run."""
+        assert self.train.steps is not None
+        return self.train.steps
+
+
+def train(training: Training) -> None:
+    """Trains from the state at hand, or from the run's newest whole checkpoint, to the end.
+
+    Raises:
+        UserError: a non-finite number, a checkpoint that cannot be written or read.
+        Stopped: a signal asked for it.
+    """
+    checkpoints = Checkpoints(training.run.checkpoints, training.train.keep)
+    step = _resume(training, checkpoints)
+    with interruptible() as interrupt, Progress(training.last, step) as progress, TensorBoard(training.run.path / "tensorboard") as board:
+        try:
+            _loop(training, checkpoints, step, interrupt, progress, board)
+        finally:
+            checkpoints.close()
+
+
+def chosen_state(t: Training) -> State:
+    """The state to test and to keep: with the best parameters, where `eval.best` names a metric, else the last."""
+    if t.best is None:
+        return t.state
+    if t.state.average is not None:
+        return dataclasses.replace(t.state, average=t.best)
+    return dataclasses.replace(t.state, params=t.best[0], variables=t.best[1])
+
+
+def _loop(
+    t: Training, checkpoints: Checkpoints, step: int, interrupt: Interrupt, progress: Progress, board: TensorBoard
+) -> None:
+    per_call, split = t.train.steps_per_call, t.splits["train"]
+    leading = (per_call > 1) + (t.train.accumulate > 1)
+    pending: list[Any] = []
+    shown: dict[str, float] = {}
+    clock = _Clock(t, step)
+
+    def log(kind: str, metrics: Mapping[str, float]) -> None:
+        line = {"step": step, "split": kind, **metrics, **clock.read(step)}
+        t.run.append_metrics(line)
+        board.write(line)
+
+    batches = payloads(split.batches, step, t.last, per_call=per_call)
+    while step < t.last and not _stops_early(t, step):
+        payload = split.placement.rows(next(batches), leading)
+        program = train_program(t.task, per_call, t.state, split.resident, payload)
+        t.state, sums = program(t.state, split.resident, payload)  # dispatched; nothing below waits unless it is due
+        pending.append(sums)
+        step += per_call
+
+        if due(step, t.train.log_every, t.last) or len(pending) * per_call >= PENDING:
+            _drain(t, pending, per_call)
+        if due(step, t.train.log_every, t.last):
+            _stop_if_failed(t)
+            shown = {name: float(top / bottom) for name, (top, bottom) in t.memory.window.items()}
+            log("train", shown)
+            t.memory.window = {}
+        progress.update(step, shown, clock.speed)
+
+        if due(step, t.train.eval_every, t.last) and "validation" in t.splits:
+            _stop_if_failed(t)
+            metrics = t.task.finish(*evaluate(t.task, t.state, t.splits["validation"]))
+            _remember_best(t, step, metrics)
+            log("validation", metrics)
+            progress.note(_evaluation_line(step, metrics, t.memory.best_step))
+
+        stopping = interrupt.signal is not None and step < t.last
+        if due(step, t.train.checkpoint_every, t.last) or stopping or _stops_early(t, step):
+            _drain(t, pending, per_call)
+            _stop_if_failed(t)
+            t.memory.seconds = clock.read(step)["seconds"]
+            checkpoints.save(step, {"state": t.state, "best": t.best}, dataclasses.asdict(t.memory) | _window(t.memory))
+        if stopping:
+            checkpoints.wait()
+            assert interrupt.signal is not None
+            raise Stopped(interrupt.signal, step)
+    batches.close()
+    checkpoints.wait()
+
+
+def _resume(t: Training, checkpoints: Checkpoints) -> int:
+    """Takes up the newest whole checkpoint, if there is one; the step to go on from."""
+    from dlvr_jax.reporting.console import warn
+
+    checkpoints.clean()
+    if t.evaluation.best is not None:
+        t.best = jax.tree.map(np.array, evaluated(t.state))
+    found = restore(t.run.checkpoints, {"state": t.state, "best": t.best}, warn)
+    if found is not None:
+        tree, memory = found
+        window = {name: (np.asarray(top), np.asarray(bottom)) for name, (top, bottom) in memory["window"].items()}
+        t.memory = Memory(**{**memory, "window": window})
+        t.state, t.best = t.splits["train"].placement.everywhere(tree["state"]), tree["best"]
+    step = int(t.state.step)
+    t.run.cut_metrics(step)
+    return step
+
+
+def _drain(t: Training, pending: list[Any], per_call: int) -> None:
+    """Adds the sums of the steps that wait, one step after the other, to the window: the one device-to-host copy."""
+    sums = jax.device_get(pending)
+    pending.clear()
+    if per_call > 1:
+        sums = [jax.tree.map(lambda leaf, i=i: leaf[i], one) for one in sums for i in range(per_call)]
+    t.memory.window = add_up(t.memory.window, sums)
+
+
+def _stop_if_failed(t: Training) -> None:
+    """Names the update and the leaf at fault, by computing that batch's gradient again."""
+    failed = int(t.state.failed)
+    if not failed:
+        return
+    split = t.splits["train"]
+    payload = split.placement.rows(split.batches.payload(failed - 1), int(t.train.accumulate > 1))
+    flags = jax.device_get(non_finite_program(t.task, t.state, split.resident, payload)(t.state, split.resident, payload))
+    leaves = [name for name, flag in named_leaves(flags).items() if flag]
+    raise UserError(
+        f"step {failed} is not finite ({leaves[0] if leaves else 'the update'}); nothing after step {failed - 1} was "
+        f"kept, and the checkpoints in {t.run.checkpoints} are good; try a lower optimizer.learning_rate or an "
+        "optimizer.clip_norm")
+
+
+def _remember_best(t: Training, step: int, metrics: Mapping[str, float]) -> None:
+    name = t.evaluation.best
+    if name is None:
+        return
+    value, before = metrics[name], t.memory.best_value
+    better = value < before if t.task.lower_is_better(name) else value > before
+    if better or not t.memory.best_step:
+        t.memory.best_step, t.memory.best_value = step, value
+        t.best = jax.tree.map(np.array, evaluated(t.state))
+
+
+def _stops_early(t: Training, step: int) -> bool:
+    patience = t.train.early_stopping
+    return patience is not None and bool(t.memory.best_step) and step - t.memory.best_step >= patience * t.train.eval_every
+
+
+def _window(memory: Memory) -> dict[str, Any]:
+    """The open window as JSON can hold it."""
+    return {"window": {name: [top.tolist(), bottom.tolist()] for name, (top, bottom) in memory.window.items()}}
+
+
+def _evaluation_line(step: int, metrics: Mapping[str, float], best_step: int) -> str:
+    named = "  ".join(f"{name} {metrics[name]:.4f}" for name in ("loss", "accuracy") if name in metrics)
+    return f"step {step}: validation {named}" + ("  (best so far)" if step == best_step else "")
+
+
+class _Clock:
+    """Seconds since the run's first start, and examples a second since the last reading."""
+
+    def __init__(self, t: Training, step: int) -> None:
+        self._before, self._started, self._batch = t.memory.seconds, time.perf_counter(), t.train.batch_size
+        self._at = (step, self._started)
+        self.speed: float | None = None
+
+    def read(self, step: int) -> dict[str, float]:
+        now = time.perf_counter()
+        if step > self._at[0]:
+            self.speed = (step - self._at[0]) * self._batch / (now - self._at[1])
+        self._at = (step, now)
+        return {"seconds": self._before + now - self._started, "examples_per_second": self.speed or 0.0}

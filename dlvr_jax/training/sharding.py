@@ -1,0 +1,34 @@
+"""One step on many devices: rows of a batch are split over a mesh axis, everything else is on every device.
+
+The step itself does not know: `jit` on sharded arrays gives it the whole batch, so that batch statistics are right.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where arrays go. With one device nothing is split."""
+
+    mesh: Mesh
+
+    @classmethod
+    def over(cls, devices: int) -> "Placement":
+        """The first `devices` devices, as the axis "data"."""
+        return cls(Mesh(np.array(jax.devices()[:devices]), ("data",)))
+
+    def everywhere(self, tree: Any) -> Any:
+        """Puts a copy of every leaf on each device."""
+        return jax.device_put(tree, NamedSharding(self.mesh, PartitionSpec()))
+
+    def rows(self, payload: dict[str, np.ndarray], leading: int = 0) -> dict[str, Any]:
+        """Splits the axis after `leading` ones (steps of a call, micro-batches) over the devices."""
+        if self.mesh.size == 1:
+            return payload
+        split = NamedSharding(self.mesh, PartitionSpec(*([None] * leading), "data"))
+        return {name: jax.device_put(leaf, split) for name, leaf in payload.items()}

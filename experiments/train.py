@@ -1,0 +1,24 @@
+"""`./launch.sh train CONFIG [--workdir DIR] [--config.KEY=VALUE ...] [--from RUN]`: trains, or goes on where it stopped."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dlvr_jax import check, config
+from dlvr_jax.launch import Start, launch
+from experiments.command import arguments, main
+
+
+def train(argv: Sequence[str]) -> int:
+    """One training, from the command line's arguments to a finished run folder."""
+    parser = arguments("train", "Train a config; in a folder that holds its run, go on where that stopped.")
+    parser.add_argument("config", metavar="CONFIG", help="configs/FAMILY/NAME.py, or with an argument NAME.py:tiny")
+    parser.add_argument("--workdir", type=Path, help="the run folder (default: runs/FAMILY/NAME-FINGERPRINT)")
+    parser.add_argument("--from", dest="origin", type=Path, metavar="RUN", help="start from that run's last state")
+    known, rest = parser.parse_known_args(argv)
+    source = config.find(known.config)
+    complete = check.complete(config.load(source), config.flags(rest))
+    return launch(Start(source, complete, known.workdir, known.origin))
+
+
+if __name__ == "__main__":
+    main(train)
