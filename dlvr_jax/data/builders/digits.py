@@ -12,7 +12,8 @@ from jaxtyping import Int32, UInt8
 
 from dlvr_jax.data.fetch import File, Origin, check_path, fetch
 from dlvr_jax.data.order import permutation
-from dlvr_jax.data.sources import Arrays, Feature, Prepared, Source, Spec
+from dlvr_jax.data.prepared import Prepared
+from dlvr_jax.data.sources import Arrays, Feature, Source, Spec
 from dlvr_jax.schema import Between
 
 _FILES = (File("digits.csv.gz", "6ebb3d2fee246a4e99363262ddf8a00a3c41bee6014c373ed9d9216ba7f651b8"),)

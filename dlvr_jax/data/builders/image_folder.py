@@ -17,8 +17,9 @@ from jaxtyping import Int
 
 from dlvr_jax.data.cache import cache_folder, make_once
 from dlvr_jax.data.images import decode, statistics
+from dlvr_jax.data.prepared import ReadInPlace
 from dlvr_jax.data.progress import counted
-from dlvr_jax.data.sources import SPLITS, Arrays, Feature, ReadInPlace, Source, Spec
+from dlvr_jax.data.sources import SPLITS, Arrays, Feature, Source, Spec
 from dlvr_jax.errors import UserError
 from dlvr_jax.schema import Between
 

@@ -2,7 +2,8 @@
 
 from dlvr_jax.data import idx
 from dlvr_jax.data.fetch import Origin, check_path, fetch
-from dlvr_jax.data.sources import Feature, Prepared, Source, Spec
+from dlvr_jax.data.prepared import Prepared
+from dlvr_jax.data.sources import Feature, Source, Spec
 
 _SPEC = Spec(
     name="mnist",

@@ -15,7 +15,8 @@ from jaxtyping import Int
 
 from dlvr_jax.data.cache import cache_folder, make_once
 from dlvr_jax.data.images import decode, statistics
-from dlvr_jax.data.sources import Arrays, Feature, ReadInPlace, Records, Source, Spec
+from dlvr_jax.data.prepared import ReadInPlace
+from dlvr_jax.data.sources import Arrays, Feature, Records, Source, Spec
 from dlvr_jax.data.tfds_files import find_prepared, open_split
 from dlvr_jax.errors import UserError
 from dlvr_jax.schema import Between
@@ -31,7 +32,7 @@ def tfds_images(*, set: str, path: str | None = None, size: Annotated[int, Betwe
     the set's validation split is the test.
     """
     builder = find_prepared(set, path)
-    features = builder.info.features
+    features = dict(builder.info.features.items())
     _check_features(features, set)
     shape = features["image"].shape if size is None else (size, size, features["image"].shape[-1])
     if None in shape:
@@ -89,7 +90,12 @@ class _Pictures:
 def _check_features(features: Mapping[str, Any], name: str) -> None:
     """Raises a UserError unless there are an 8-bit image, grey or in colour, and a class."""
     image, label = features.get("image"), features.get("label")
-    fits = type(image).__name__ == "Image" and image.np_dtype == np.uint8 and image.shape[-1] in (1, 3)
+    fits = (
+        image is not None
+        and type(image).__name__ == "Image"
+        and image.np_dtype == np.uint8
+        and image.shape[-1] in (1, 3)
+    )
     if not fits or not hasattr(label, "num_classes"):
         found = ", ".join(f"{key}: {type(feature).__name__}" for key, feature in features.items())
         raise UserError(f"data.set = {name!r} needs an 8-bit image with 1 or 3 channels and a label; it has {found}")
