@@ -6,7 +6,7 @@ are its part of the config.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int
@@ -42,6 +42,7 @@ class Spec:
     vocab_size: int | None = None
 
 
+@runtime_checkable
 class Records(Protocol):
     """One split, read example by example."""
 
@@ -52,6 +53,7 @@ class Records(Protocol):
         ...
 
 
+@runtime_checkable
 class Source(Protocol):
     """A data set with its three splits."""
 
