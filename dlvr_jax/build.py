@@ -48,13 +48,18 @@ class Experiment:
         """The endless batches of the train split."""
         seed = self.flat["data.seed"]
         return training_batches(
-            self.data, batch_size=self.train.batch_size, seed=self.seed if seed is None else seed,
-            micro=self.train.accumulate if self.train.accumulate > 1 else None, backing=self.flat["data.backing"])
+            self.data,
+            batch_size=self.train.batch_size,
+            seed=self.seed if seed is None else seed,
+            micro=self.train.accumulate if self.train.accumulate > 1 else None,
+            backing=self.flat["data.backing"],
+        )
 
     def evaluation_batches(self, split: str) -> Batches:
         """The batches of a split, each example once."""
         return evaluation_batches(
-            self.data, split, batch_size=self.evaluation.batch_size, backing=self.flat["data.backing"])
+            self.data, split, batch_size=self.evaluation.batch_size, backing=self.flat["data.backing"]
+        )
 
 
 def build(flat: Flat) -> Experiment:
@@ -83,8 +88,7 @@ def _train_section(flat: Flat, examples: int) -> TrainSection:
         train = dataclasses.replace(train, steps=-(-steps // train.steps_per_call) * train.steps_per_call)
     warmup = flat.get("optimizer.warmup_steps", 0)
     if warmup > (train.steps or 0):
-        raise UserError(
-            f"optimizer.warmup_steps = {warmup} is longer than the run of {train.steps} steps; use fewer, or train longer")
+        raise UserError(f"optimizer.warmup_steps = {warmup} is longer than the run of {train.steps} steps; shorten it")
     return train
 
 
@@ -99,7 +103,11 @@ def _filled(target: Callable[..., Any], parts: dict[str, Any]) -> dict[str, Any]
 
 def _model(flat: Flat, data: Source) -> Any:
     target, spec = named(flat, "model.name"), data.spec
-    parts = {"num_classes": spec.num_classes, "vocab_size": spec.vocab_size, "dtype": jnp.dtype(flat["train.precision"])}
+    parts = {
+        "num_classes": spec.num_classes,
+        "vocab_size": spec.vocab_size,
+        "dtype": jnp.dtype(flat["train.precision"]),
+    }
     return target(**own_arguments(flat, "model"), **_filled(target, parts))
 
 
@@ -108,15 +116,23 @@ def _objective(flat: Flat, data: Source, model: Any) -> Any:
     if "class_names" in fields_of(target) and spec.num_classes is None:
         raise UserError(f"data.name = {flat['data.name']}: has no classes, which {flat['task.name']} needs")
     arguments = {**own_arguments(flat, "augment"), "num_classes": spec.num_classes}
-    parts = {"model": model, "class_names": spec.class_names, "mean": spec.mean, "std": spec.std,
-             "augment": Bound(augment, tuple(sorted(arguments.items())))}
+    parts = {
+        "model": model,
+        "class_names": spec.class_names,
+        "mean": spec.mean,
+        "std": spec.std,
+        "augment": Bound(augment, tuple(sorted(arguments.items()))),
+    }
     return target(**own_arguments(flat, "task"), **_filled(target, parts))
 
 
 def _optimizer(flat: Flat, train: TrainSection) -> Chain:
     direction, schedule = named(flat, "optimizer.name"), named(flat, "optimizer.schedule")
     structure = own_arguments(flat, "optimizer")
-    bound = [Bound(f, tuple(sorted((k, v) for k, v in structure.items() if k in fields_of(f)))) for f in (direction, schedule)]
+    bound = [
+        Bound(f, tuple(sorted((k, v) for k, v in structure.items() if k in fields_of(f))))
+        for f in (direction, schedule)
+    ]
     own = frozenset(name for name, field in fields_of(direction).items() if field.hyper)
     assert train.steps is not None
     return Chain(bound[0], bound[1], train.steps, own)
@@ -129,8 +145,10 @@ def _check_shapes(experiment: Experiment) -> None:
         state = jax.eval_shape(e.task.init, e.seed, e.hyper, e.example_batch)
     except (ValueError, TypeError, FlaxError) as error:
         shapes = {name: feature.shape for name, feature in e.data.spec.features.items()}
-        raise UserError(f"model.name = {e.flat['model.name']}: does not take {shapes} of {e.flat['data.name']}: "
-                        f"{str(error).splitlines()[0]}") from error
+        raise UserError(
+            f"model.name = {e.flat['model.name']}: does not take {shapes} of {e.flat['data.name']}: "
+            f"{str(error).splitlines()[0]}"
+        ) from error
     if e.evaluation.best is not None:
         batch = jax.tree.map(lambda leaf: leaf[0], e.example_batch) if e.train.accumulate > 1 else e.example_batch
         sums, outputs, _ = jax.eval_shape(e.task.eval_step, state, batch, None)

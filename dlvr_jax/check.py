@@ -1,4 +1,4 @@
-"""A config checked against the signatures of what it names: completed, typed, and all faults at once, before any work."""
+"""A config checked against the signatures of what it names: completed, typed, and all faults at once."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,8 @@ from dlvr_jax.training.optimizers import OptimizerSection
 
 # What `build.py` fills in from the data, the precision and other parts: never in a config.
 FILLED = frozenset(
-    {"parent", "name", "model", "augment", "num_classes", "class_names", "mean", "std", "vocab_size", "dtype"})
+    {"parent", "name", "model", "augment", "num_classes", "class_names", "mean", "std", "vocab_size", "dtype"}
+)
 # Keys that name something, the package below which it is found, and the method whose rates are part of its schema.
 NAMES = {
     "task.name": ("dlvr_jax.tasks", "loss"),
@@ -22,7 +23,13 @@ NAMES = {
     "optimizer.name": ("dlvr_jax.training.optimizers", None),
     "optimizer.schedule": ("dlvr_jax.training.schedules", None),
 }
-SECTIONS = {"data": DataSection, "train": TrainSection, "eval": EvalSection, "optimizer": OptimizerSection, "mesh": MeshSection}
+SECTIONS = {
+    "data": DataSection,
+    "train": TrainSection,
+    "eval": EvalSection,
+    "optimizer": OptimizerSection,
+    "mesh": MeshSection,
+}
 
 Flat = dict[str, Any]
 
@@ -53,7 +60,9 @@ def complete(values: Mapping[str, Any], flags: Mapping[str, str]) -> Complete:
     for name in NAMES:
         section = name.partition(".")[0]
         for key in [key for key in kept if name in flags and key.startswith(section + ".") and key not in fields]:
-            notes.append(f"{key} = {kept.pop(key)!r} of the config file is left out: {flags[name]} has no such argument")
+            notes.append(
+                f"{key} = {kept.pop(key)!r} of the config file is left out: {flags[name]} has no such argument"
+            )
     faults = [*_unknown(kept, fields, targets, ""), *_unknown(flags, fields, targets, "--config.")]
     typed = {key: parse(text, fields[key]) for key, text in flags.items() if key in fields}
     given = {key: value for key, value in {**kept, **typed}.items() if key in fields}
@@ -116,7 +125,9 @@ def _keys(section: str, fields: Mapping[str, Field]) -> dict[str, Field]:
     return {f"{section}.{name}": field for name, field in fields.items()}
 
 
-def _unknown(given: Mapping[str, Any], fields: Mapping[str, Field], targets: Mapping[str, str], prefix: str) -> list[str]:
+def _unknown(
+    given: Mapping[str, Any], fields: Mapping[str, Field], targets: Mapping[str, str], prefix: str
+) -> list[str]:
     faults = []
     for key in given:
         if key not in fields:
@@ -137,7 +148,10 @@ def _value_fault(key: str, value: Any, field: Field) -> str | None:
 def _cross_faults(flat: Flat) -> list[str]:
     """What is wrong between keys that are each right."""
     faults = []
-    train, devices = {key: flat[f"train.{key}"] for key in ("steps", "epochs", "accumulate", "steps_per_call")}, flat["mesh.data"]
+    train, devices = (
+        {key: flat[f"train.{key}"] for key in ("steps", "epochs", "accumulate", "steps_per_call")},
+        flat["mesh.data"],
+    )
     if (train["steps"] is None) == (train["epochs"] is None):
         faults.append("train.steps and train.epochs: give exactly one of them")
     unit = devices * train["accumulate"]
@@ -150,7 +164,10 @@ def _cross_faults(flat: Flat) -> list[str]:
     for key in (f"train.{name}" for name in cadences):
         if flat[key] % train["steps_per_call"]:
             low, high = nearest_multiples(flat[key], train["steps_per_call"])
-            faults.append(f"{key} = {flat[key]} is no multiple of train.steps_per_call = {train['steps_per_call']}; use {low} or {high}")
+            faults.append(
+                f"{key} = {flat[key]} is no multiple of train.steps_per_call = {train['steps_per_call']}; "
+                f"use {low} or {high}"
+            )
     if flat["train.early_stopping"] is not None and flat["eval.best"] is None:
         faults.append("train.early_stopping: needs eval.best, the metric to watch")
     return faults

@@ -1,4 +1,4 @@
-"""A config file and the flags given with it: found, loaded, flattened, fingerprinted. What the keys mean: `build.py`."""
+"""A config file and the flags given with it: found, loaded, flattened, fingerprinted. Meaning: `check.py`."""
 
 import hashlib
 import importlib.util

@@ -7,6 +7,7 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -89,8 +90,10 @@ def load(path: Path) -> Display:
     """Reads what `save` wrote. Raises ValueError or OSError if the file is damaged."""
     with np.load(path, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files if name not in ("kind", "text")}
-        text = {name: _tuples(value) for name, value in json.loads(str(file["text"])).items()}
-        return _KINDS[str(file["kind"])](**arrays, **text)
+        text: dict[str, Any] = {name: _tuples(value) for name, value in json.loads(str(file["text"])).items()}
+        kind: Any = _KINDS[str(file["kind"])]
+        display: Display = kind(**arrays, **text)
+        return display
 
 
 def _tuples(value: object) -> object:

@@ -15,7 +15,9 @@ from dlvr_jax.training.evaluation import Split, evaluate
 from dlvr_jax.training.loop import Training, chosen_state
 
 
-def finish(run: Run, experiment: Experiment, training: Training, environment: dict[str, Any], count: CompileCount) -> None:
+def finish(
+    run: Run, experiment: Experiment, training: Training, environment: dict[str, Any], count: CompileCount
+) -> None:
     """Writes `samples/`, `summary.json` and `report.html`, and prints what came out."""
     from dlvr_jax.reporting.html import write_report
 
@@ -25,29 +27,34 @@ def finish(run: Run, experiment: Experiment, training: Training, environment: di
     sums, outputs = evaluate(task, state, test)
     metrics = {f"test/{name}": value for name, value in task.finish(sums, outputs).items()}
     run.append_metrics({"step": step, "split": "test", **task.finish(sums, outputs), "seconds": seconds})
-    run.write_displays(step, task.displays(jax.device_get(state), sums, outputs, lambda index: _examples(experiment, index)))
-    run.write("summary.json", {
-        "config": run.record["config_file"],
-        "task": experiment.flat["task.name"],
-        "model": experiment.flat["model.name"],
-        "step": step,
-        "tested_step": training.memory.best_step or step,
-        "examples": step * experiment.train.batch_size,
-        "seconds": seconds,
-        "metrics": metrics | _best(experiment, training),
-        "parameters": sum(leaf.size for leaf in jax.tree.leaves(training.state.params)),
-        "params_sha256": tree_digest(training.state.params),
-        "data": {
-            "name": experiment.flat["data.name"],
-            "splits": dict(experiment.data.spec.splits),
-            "fingerprint": experiment.data.fingerprint(),
+    run.write_displays(
+        step, task.displays(jax.device_get(state), sums, outputs, lambda index: _examples(experiment, index))
+    )
+    run.write(
+        "summary.json",
+        {
+            "config": run.record["config_file"],
+            "task": experiment.flat["task.name"],
+            "model": experiment.flat["model.name"],
+            "step": step,
+            "tested_step": training.memory.best_step or step,
+            "examples": step * experiment.train.batch_size,
+            "seconds": seconds,
+            "metrics": metrics | _best(experiment, training),
+            "parameters": sum(leaf.size for leaf in jax.tree.leaves(training.state.params)),
+            "params_sha256": tree_digest(training.state.params),
+            "data": {
+                "name": experiment.flat["data.name"],
+                "splits": dict(experiment.data.spec.splits),
+                "fingerprint": experiment.data.fingerprint(),
+            },
+            "versions": environment["versions"],
+            "device": environment["device"],
+            "git": environment["git"],
+            "compiled": {"programs": count.programs, "seconds": count.seconds, "cache_hits": count.cache_hits},
+            "guarantee": guarantee.guarantee(environment["resumed"]),
         },
-        "versions": environment["versions"],
-        "device": environment["device"],
-        "git": environment["git"],
-        "compiled": {"programs": count.programs, "seconds": count.seconds, "cache_hits": count.cache_hits},
-        "guarantee": guarantee.guarantee(environment["resumed"]),
-    })
+    )
     console.print_result(metrics, write_report(run), seconds)
 
 

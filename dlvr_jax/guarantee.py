@@ -11,8 +11,14 @@ DECISIVE = ("versions", "device", "cpu", "flags", "form")
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """What differs between two `environment.json` in what decides the bits: 'versions.jax: 0.10.2, now 0.12.0'."""
-    old, new = ({key: value for key, value in flatten(each).items() if key.split(".")[0] in DECISIVE} for each in (before, now))
-    return [f"{key}: {old.get(key)}, now {new.get(key)}" for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
+    old, new = (
+        {key: value for key, value in flatten(each).items() if key.split(".")[0] in DECISIVE} for each in (before, now)
+    )
+    return [
+        f"{key}: {old.get(key)}, now {new.get(key)}"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    ]
 
 
 def guarantee(resumed: list[list[str]]) -> str:

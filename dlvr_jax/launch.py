@@ -1,4 +1,4 @@
-"""From a complete config to a finished run folder: what `train` and `reproduce` do, and a sweep for each of its points."""
+"""From a complete config to a finished run folder: what `train` and `reproduce` do."""
 
 import dataclasses
 import signal
@@ -70,7 +70,10 @@ def launch(start: Start) -> int:
     experiment = build(start.complete.flat)
     with run.locked():
         if run.summary() is not None:
-            print(f"{run.path} is finished; its report: {run.path / 'report.html'}; for a new run change the config or --workdir")
+            print(
+                f"{run.path} is finished; its report: {run.path / 'report.html'}; "
+                "for a new run change the config or --workdir"
+            )
             return 0
         return _train(run, start, experiment, count)
 
@@ -78,15 +81,19 @@ def launch(start: Start) -> int:
 def _refuse_what_is_no_run_of(run: Run, start: Start) -> None:
     """Only an empty folder, or one that holds a run of this very config, will do."""
     if not run.exists():
-        if run.path.is_file() or (run.path.is_dir() and any(entry.name != ".lock" for entry in run.path.iterdir())):
+        ours = {"environment.json", "config.json"}  # what a run killed at its start may have left, whole or hidden
+        if run.path.is_file() or any(e.name not in ours and e.name[0] != "." for e in run.path.glob("*")):
             raise UserError(f"{run.path} is not empty and holds no run; choose another --workdir")
         return
     if run.record["fingerprint"] != start.fingerprint:
         here, there = start.complete.flat, config.flatten(run.config)
-        key = next((key for key in sorted(here.keys() | there.keys()) if _json(here.get(key)) != there.get(key)), "from")
+        key = next(
+            (key for key in sorted(here.keys() | there.keys()) if _json(here.get(key)) != there.get(key)), "from"
+        )
         raise UserError(
             f"{run.path} holds a run of another config: {key} is {there.get(key)!r} there, {here.get(key)!r} here; "
-            "choose another --workdir, or --from to start from its last state")
+            "choose another --workdir, or --from to start from its last state"
+        )
 
 
 def _json(value: Any) -> Any:
@@ -95,7 +102,9 @@ def _json(value: Any) -> Any:
 
 def _train(run: Run, start: Start, experiment: Experiment, count: CompileCount) -> int:
     placement = Placement.over(experiment.devices)
-    state = placement.everywhere(initial_state(experiment.task, experiment.seed, experiment.hyper, experiment.example_batch))
+    state = placement.everywhere(
+        initial_state(experiment.task, experiment.seed, experiment.hyper, experiment.example_batch)
+    )
     if start.origin is not None:
         state = placement.everywhere(_state_of(start.origin, state, experiment))
     environment = _environment(run, experiment)

@@ -1,11 +1,11 @@
 """A run is a folder: everything that a reader or a program wants to know of one training is in it.
 
-    config.json        the complete config, who set each key, its fingerprint
-    environment.json   command, versions, device, CPU, flags, git, form: what the bits depend on
-    metrics.jsonl      a line for each logged window, evaluation and test
-    checkpoints/       states, by step
-    samples/           displays, by step
-    summary.json       what came out; written last, so that its presence means finished
+config.json        the complete config, who set each key, its fingerprint
+environment.json   command, versions, device, CPU, flags, git, form: what the bits depend on
+metrics.jsonl      a line for each logged window, evaluation and test
+checkpoints/       states, by step
+samples/           displays, by step
+summary.json       what came out; written last, so that its presence means finished
 """
 
 import json

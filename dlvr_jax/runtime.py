@@ -1,4 +1,4 @@
-"""The machine below JAX: threads, devices, caches and compiler options. Call `start` before anything touches a device."""
+"""The machine below JAX: threads, devices, caches, compiler options. Call `start` before anything touches a device."""
 
 import importlib.metadata
 import os
@@ -12,7 +12,17 @@ from typing import Any
 import jax
 from jax.extend.core import ClosedJaxpr
 
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "ml-collections", "tensorflow-datasets", "grain")
+PACKAGES = (
+    "jax",
+    "jaxlib",
+    "flax",
+    "optax",
+    "orbax-checkpoint",
+    "numpy",
+    "ml-collections",
+    "tensorflow-datasets",
+    "grain",
+)
 FLAGS = ("XLA_FLAGS", "NPROC", "JAX_PLATFORMS", "JAX_ENABLE_X64", "JAX_DEFAULT_MATMUL_PRECISION", "LIBTPU_INIT_ARGS")
 
 
@@ -40,7 +50,7 @@ def compiler_options(program: ClosedJaxpr) -> dict[str, Any]:
     """XLA options for one program.
 
     On CPUs jax 0.12 uses YNNPACK, which is up to 1.3 times slower than Eigen for the gradients of convolutions; older
-    versions have no such choice. oneDNN would be faster still, but its programs cannot be kept in the compilation cache.
+    versions have no such choice. oneDNN is faster still, but its programs cannot be kept in the compilation cache.
     """
     newest = tuple(int(part) for part in jax.__version__.split(".")[:2]) >= (0, 12)
     if jax.default_backend() != "cpu" or not newest or "conv_general_dilated" not in str(program):
@@ -84,7 +94,8 @@ def _git() -> Mapping[str, Any]:
     try:
         commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True)
         status = subprocess.run(
-            ["git", "status", "--porcelain", "-uno"], cwd=root, capture_output=True, text=True, check=True)
+            ["git", "status", "--porcelain", "-uno"], cwd=root, capture_output=True, text=True, check=True
+        )
     except (OSError, subprocess.CalledProcessError):
         return {}
     return {"commit": commit.stdout.strip(), "dirty": bool(status.stdout.strip())}

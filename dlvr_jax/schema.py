@@ -21,8 +21,11 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args, get_origin
 
+from jaxtyping import Array
+
 from dlvr_jax.errors import UserError
 
+Number = float | Array  # a hyper: a number in a config, an array inside a program
 REQUIRED = inspect.Parameter.empty
 
 
@@ -30,10 +33,10 @@ REQUIRED = inspect.Parameter.empty
 class Between:
     """An allowed range, ends included; None is an open end. Used as `Annotated[float, Between(0, 1)]`."""
 
-    low: float | None
-    high: float | None
+    low: float | int | None
+    high: float | int | None
 
-    def __contains__(self, value: float) -> bool:
+    def __contains__(self, value: float | int) -> bool:
         return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
 
     def __str__(self) -> str:
@@ -72,9 +75,7 @@ def fields_of(target: Callable[..., Any], call: str | None = None, skip: Iterabl
     return structure | _parameters(getattr(target, call), {"train", *skip}, lambda annotation: True)
 
 
-def _parameters(
-    target: Callable[..., Any], skip: Iterable[str], is_hyper: Callable[[Any], bool]
-) -> dict[str, Field]:
+def _parameters(target: Callable[..., Any], skip: Iterable[str], is_hyper: Callable[[Any], bool]) -> dict[str, Field]:
     """Every field of a class, every keyword-only parameter of a function."""
     hints = typing.get_type_hints(target, include_extras=True)
     fields = {}
@@ -104,7 +105,7 @@ def _alternatives(annotation: Any) -> tuple[tuple[Any, ...], Between | None]:
     if get_origin(annotation) in (typing.Union, types.UnionType):
         parts = [_alternatives(part) for part in get_args(annotation)]
         return tuple(k for kinds, _ in parts for k in kinds), next((allowed for _, allowed in parts if allowed), None)
-    return (annotation,), None
+    return () if annotation is Array else (annotation,), None
 
 
 def _is_float(annotation: Any) -> bool:

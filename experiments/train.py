@@ -1,4 +1,4 @@
-"""`./launch.sh train CONFIG [--workdir DIR] [--config.KEY=VALUE ...] [--from RUN]`: trains, or goes on where it stopped."""
+"""`./launch.sh train CONFIG [--workdir DIR] [--config.KEY=VALUE ...] [--from RUN]`: trains, or goes on."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""LeNet-5 on scikit-learn's digits: LeCun et al. 1998, http://yann.lecun.com/exdb/publis/pdf/lecun-98.pdf, section II.B.
+"""LeNet-5 on scikit-learn's digits: LeCun et al. 1998, section II.B, doi 10.1109/5.726791.
 
-The modern layout (ReLU, max-pooling) of the paper's 61,706-parameter form; images resized to the paper's 32 x 32. The data
-comes with scikit-learn, so this needs no network.
+The modern layout (ReLU, max-pooling) of the paper's network, 61,706 parameters; images resized to the paper's 32 x 32.
+The data comes with scikit-learn, so this needs no network.
 """
 
 from ml_collections import ConfigDict

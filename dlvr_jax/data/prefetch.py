@@ -1,7 +1,7 @@
 """Payloads ahead of time: threads ask for the next few batches, which random access makes safe and exact."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -11,7 +11,9 @@ from dlvr_jax.data.batches import Batches, Payload
 _READERS = 4  # threads for a streamed set, whose reading waits for the disk
 
 
-def payloads(batches: Batches, first: int, last: int, *, per_call: int = 1, depth: int = 2) -> Iterator[Payload]:
+def payloads(
+    batches: Batches, first: int, last: int, *, per_call: int = 1, depth: int = 2
+) -> Generator[Payload, None, None]:
     """The payloads of batches `first` .. `last` - 1 in order, `depth` of them asked for ahead.
 
     With `per_call` = k > 1 each item is k payloads stacked on a new leading axis; the count must be a multiple of k.

@@ -12,8 +12,8 @@ from jaxtyping import Array, Float, Key, UInt8
 
 from dlvr_jax.displays import Curves, Display, HeatMap, Images, Table
 from dlvr_jax.metrics.classification import classification_sums, finish_classification
-from dlvr_jax.schema import Between, Bound
-from dlvr_jax.tasks.task import Batch, Carry, Hyper, Outputs, Params, Purpose, Ratio, Sums, Variables, purpose_key, rates
+from dlvr_jax.schema import Between, Bound, Number
+from dlvr_jax.tasks.task import Batch, Carry, Hyper, Keys, Outputs, Params, Purpose, Ratio, Sums, Variables, rates
 
 SHOWN = 24  # examples in a picture
 
@@ -34,16 +34,31 @@ class Classification:
         return variables.pop("params"), variables
 
     def loss(
-        self, params: Params, variables: Variables, batch: Batch, key: Key[Array, ""], hyper: Hyper, *,
-        label_smoothing: Annotated[float | None, Between(0, 1)] = None,
+        self,
+        params: Params,
+        variables: Variables,
+        batch: Batch,
+        keys: Keys,
+        hyper: Hyper,
+        *,
+        label_smoothing: Annotated[Number | None, Between(0, 1)] = None,
     ) -> tuple[Ratio, tuple[Variables, Sums]]:
         """See Objective. Smoothing: Szegedy et al. 2016, https://arxiv.org/abs/1512.00567, section 7."""
         images, targets = self.augment(
-            _unit(batch["image"]), batch["label"], batch["index"], purpose_key(key, Purpose.AUGMENTATION),
-            **rates(hyper, "augment"))
+            _unit(batch["image"]),
+            batch["label"],
+            batch["index"],
+            keys.shared(Purpose.AUGMENTATION),
+            **rates(hyper, "augment"),
+        )
         logits, after = self.model.apply(
-            {"params": params, **variables}, self._standardized(images), train=True, **rates(hyper, "model"),
-            mutable=list(variables), rngs={"dropout": purpose_key(key, Purpose.DROPOUT)})
+            {"params": params, **variables},
+            self._standardized(images),
+            train=True,
+            **rates(hyper, "model"),
+            mutable=list(variables),
+            rngs={"dropout": keys.own(Purpose.DROPOUT)},
+        )
         if label_smoothing is not None:
             targets = optax.smooth_labels(targets, label_smoothing)
         losses = jnp.where(batch["mask"], optax.softmax_cross_entropy(logits, targets), 0.0)
@@ -55,7 +70,9 @@ class Classification:
         self, params: Params, variables: Variables, batch: Batch, carry: Carry, hyper: Hyper
     ) -> tuple[Sums, Outputs, Carry]:
         """See Objective. Neither augmentation nor smoothing."""
-        logits = self.model.apply({"params": params, **variables}, self._standardized(_unit(batch["image"])), train=False)
+        logits = self.model.apply(
+            {"params": params, **variables}, self._standardized(_unit(batch["image"])), train=False
+        )
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"])
         outputs = {
             "index": batch["index"],
@@ -80,17 +97,21 @@ class Classification:
         """See Objective: confusion matrix, right and most wrong examples, calibration, filters of the first layer."""
         right = outputs["label"] == outputs["prediction"]
         by_loss = np.argsort(outputs["loss"], kind="stable")
-        shown = {
-            "confusion": HeatMap(sums["confusion"][0], self.class_names, self.class_names, "predicted", "true", "Confusion"),
+        shown: dict[str, Display | None] = {
+            "confusion": HeatMap(
+                sums["confusion"][0], self.class_names, self.class_names, "predicted", "true", "Confusion"
+            ),
             "classes": _class_table(self.finish(sums, outputs), self.class_names),
             "calibration": _calibration(sums["calibration"]),
             "right": self._examples(outputs, np.flatnonzero(right)[:SHOWN], examples, "Right"),
             "most_wrong": self._examples(outputs, by_loss[::-1][~right[by_loss[::-1]]][:SHOWN], examples, "Most wrong"),
         }
-        filters = _first_filters(params, channels=len(self.mean))
-        return {name: display for name, display in (shown | {"filters": filters}).items() if display is not None}
+        shown["filters"] = _first_filters(params, channels=len(self.mean))
+        return {name: display for name, display in shown.items() if display is not None}
 
-    def _standardized(self, images: Float[Array, "batch height width channels"]) -> Float[Array, "batch height width channels"]:
+    def _standardized(
+        self, images: Float[Array, "batch height width channels"]
+    ) -> Float[Array, "batch height width channels"]:
         return (images - jnp.array(self.mean)) / jnp.array(self.std)
 
     def _examples(
@@ -114,16 +135,23 @@ def _unit(images: UInt8[Array, "batch height width channels"]) -> Float[Array, "
 
 def _class_table(metrics: Mapping[str, float], names: tuple[str, ...]) -> Table:
     kinds = ("precision", "recall", "f1")
-    rows = tuple((name, *(metrics[f"{kind}/{i}"] for kind in kinds)) for i, name in enumerate(names))
+    rows: tuple[tuple[str | float, ...], ...] = tuple(
+        (name, *(metrics[f"{kind}/{i}"] for kind in kinds)) for i, name in enumerate(names)
+    )
     return Table(("class", *kinds), rows, "Per class")
 
 
 def _calibration(sums: tuple[np.ndarray, np.ndarray]) -> Curves:
-    """Mean confidence of each bin against the accuracy in it: Guo et al. 2017, https://arxiv.org/abs/1706.04599, figure 4."""
+    """Mean confidence of each bin against the accuracy in it.
+
+    Guo et al. 2017, https://arxiv.org/abs/1706.04599, figure 4.
+    """
     (confidence, correct), count = sums
     bins = count > 0
     x = confidence[bins] / count[bins]
-    return Curves(x, np.stack([correct[bins] / count[bins], x]), ("model", "perfect"), "confidence", "accuracy", "Calibration")
+    return Curves(
+        x, np.stack([correct[bins] / count[bins], x]), ("model", "perfect"), "confidence", "accuracy", "Calibration"
+    )
 
 
 def _first_filters(params: Params, channels: int) -> Images | None:
@@ -133,4 +161,4 @@ def _first_filters(params: Params, channels: int) -> Images | None:
         return None
     filters = kernels[0].transpose(3, 0, 1, 2)
     low, high = filters.min(), filters.max()
-    return Images(np.uint8(255 * (filters - low) / max(high - low, 1e-12)), (), "Filters of the first layer")
+    return Images((255 * (filters - low) / max(high - low, 1e-12)).astype(np.uint8), (), "Filters of the first layer")

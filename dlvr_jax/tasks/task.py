@@ -9,20 +9,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int, Key, UInt32
+from jaxtyping import Array, Float, Int, Key
 
 from dlvr_jax.displays import Display
 
+Leaf = Any  # an array; in a population with a member axis in front; abstract while shapes are worked out
 Params = Any  # a pytree of arrays
 Variables = dict[str, Any]  # the model's other collections, batch statistics for one
-Batch = Mapping[str, Array]  # features by name, "index" in the split, "mask" (True = real); see data/batches.py
+Batch = Mapping[str, Any]  # arrays: features by name, "index" in the split, "mask" (True = real); see data/batches.py
 Hyper = Mapping[str, Any]  # every number that may vary, by its config key; None = absent from the program
 Ratio = tuple[Array, Array]  # numerator and denominator
 Sums = dict[str, Ratio]  # they add over batches, steps and devices; divided only when printed
@@ -30,21 +31,24 @@ Outputs = dict[str, Array]  # per example, for what is no ratio of sums
 Carry = Any  # what a recurrent evaluation passes from batch to batch; None elsewhere
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=[
-    "params", "variables", "opt_state", "average", "carry", "hyper", "seed", "step", "failed"], meta_fields=[])
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["params", "variables", "opt_state", "average", "carry", "hyper", "seed", "step", "failed"],
+    meta_fields=[],
+)
 @dataclass(frozen=True)
 class State:
     """All that changes in a training, as one pytree of arrays: the same object resumes, forks and populates."""
 
     params: Params
     variables: Variables
-    opt_state: optax.OptState
+    opt_state: Any
     average: tuple[Params, Variables] | None  # exponential moving averages, where `train.ema` is a number
     carry: Carry
     hyper: Hyper
-    seed: UInt32[Array, ""]
-    step: Int[Array, ""]  # finished updates
-    failed: Int[Array, ""]  # the update that gave a non-finite number and so was not made; 0 = none
+    seed: Leaf  # uint32 ()
+    step: Leaf  # int32 (): finished updates
+    failed: Leaf  # int32 (): the update that gave a non-finite number and so was not made; 0 = none
 
 
 class Purpose(IntEnum):
@@ -57,14 +61,21 @@ class Purpose(IntEnum):
     SAMPLING = 4
 
 
-def key_for(seed: UInt32[ArrayLike, ""], step: Int[ArrayLike, ""], micro: Int[ArrayLike, ""] = 0) -> Key[Array, ""]:
-    """The key of one micro-batch of one step; `purpose_key` makes one for each use of it."""
-    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), step), micro)
+@dataclass(frozen=True)
+class Keys:
+    """The random keys of one micro-batch of one step: functions of (seed, step, purpose), kept nowhere."""
 
+    seed: ArrayLike
+    step: ArrayLike
+    micro: ArrayLike = 0
 
-def purpose_key(key: Key[Array, ""], purpose: Purpose) -> Key[Array, ""]:
-    """The key for one purpose."""
-    return jax.random.fold_in(key, int(purpose))
+    def shared(self, purpose: Purpose) -> Key[Array, ""]:
+        """The same for all micro-batches of the step: for what is drawn per example, by its index."""
+        return jax.random.fold_in(jax.random.fold_in(jax.random.key(self.seed), self.step), int(purpose))
+
+    def own(self, purpose: Purpose) -> Key[Array, ""]:
+        """This micro-batch's own."""
+        return jax.random.fold_in(self.shared(purpose), self.micro)
 
 
 def rates(hyper: Hyper, section: str) -> dict[str, Any]:
@@ -73,11 +84,12 @@ def rates(hyper: Hyper, section: str) -> dict[str, Any]:
     return {key.removeprefix(prefix): value for key, value in hyper.items() if key.startswith(prefix)}
 
 
+@runtime_checkable
 class Task(Protocol):
     """What is learned. Equal tasks (by value) share their compiled programs."""
 
-    def init(self, seed: UInt32[ArrayLike, ""], hyper: Hyper, batch: Batch) -> State:
-        """The state before the first update; only the batch's shapes matter."""
+    def init(self, seed: ArrayLike, hyper: Hyper, batch: Batch) -> State:
+        """The state before the first update. `seed`: a uint32; of the batch only the shapes matter."""
 
     def train_step(self, state: State, batch: Batch) -> tuple[State, Sums]:
         """One update."""
@@ -85,19 +97,24 @@ class Task(Protocol):
     def eval_step(self, state: State, batch: Batch, carry: Carry) -> tuple[Sums, Outputs, Carry]:
         """What one batch adds to the evaluation; with the averaged parameters where there are any."""
 
-    def finish(self, sums: Mapping[str, tuple[np.ndarray, np.ndarray]], outputs: Mapping[str, np.ndarray]) -> dict[str, float]:
+    def finish(
+        self, sums: Mapping[str, tuple[np.ndarray, np.ndarray]], outputs: Mapping[str, np.ndarray]
+    ) -> dict[str, float]:
         """The metrics of a whole evaluation, from added sums (float64) and collected outputs."""
 
     def lower_is_better(self, metric: str) -> bool:
         """Which way a metric improves."""
 
-    def displays(self, state: State, sums: Any, outputs: Any, examples: Callable[[np.ndarray], Batch]) -> dict[str, Display]:
+    def displays(
+        self, state: State, sums: Any, outputs: Any, examples: Callable[[np.ndarray], Batch]
+    ) -> dict[str, Display]:
         """What is worth looking at after an evaluation; `examples` fetches by index."""
 
     def non_finite(self, state: State, batch: Batch) -> Any:
         """Whether each leaf of the gradient at this batch holds a non-finite number: a tree of booleans."""
 
 
+@runtime_checkable
 class Objective(Protocol):
     """A task with one objective: what it must state. Its `loss` may take rates as keyword-only parameters."""
 
@@ -105,7 +122,7 @@ class Objective(Protocol):
         """Parameters and the model's other collections."""
 
     def loss(
-        self, params: Params, variables: Variables, batch: Batch, key: Key[Array, ""], hyper: Hyper, **rates: Any
+        self, params: Params, variables: Variables, batch: Batch, keys: Keys, hyper: Hyper, **rates: Any
     ) -> tuple[Ratio, tuple[Variables, Sums]]:
         """The loss as (sum over real examples, their count), new variables, and sums to log."""
 
@@ -120,17 +137,20 @@ class Objective(Protocol):
     def lower_is_better(self, metric: str) -> bool:
         """As `Task.lower_is_better`."""
 
-    def displays(self, params: Params, sums: Any, outputs: Any, examples: Callable[[np.ndarray], Batch]) -> dict[str, Display]:
+    def displays(
+        self, params: Params, sums: Any, outputs: Any, examples: Callable[[np.ndarray], Batch]
+    ) -> dict[str, Display]:
         """As `Task.displays`."""
 
 
+@runtime_checkable
 class Optimizer(Protocol):
     """From hyper to a gradient transformation, inside the step; equal by value."""
 
     def __call__(self, hyper: Hyper) -> optax.GradientTransformation:
         """The transformation, learning rate and all."""
 
-    def learning_rate(self, hyper: Hyper, step: Int[ArrayLike, ""]) -> Float[Array, ""]:
+    def learning_rate(self, hyper: Hyper, step: ArrayLike) -> Float[Array, ""]:
         """The learning rate of the update after `step` updates."""
 
 
@@ -142,12 +162,12 @@ class LossTask:
     optimizer: Optimizer
     accumulate: int = 1  # micro-batches an update: the leading axis of a training batch, where it is over 1
 
-    def init(self, seed: UInt32[ArrayLike, ""], hyper: Hyper, batch: Batch) -> State:
+    def init(self, seed: ArrayLike, hyper: Hyper, batch: Batch) -> State:
         """See Task."""
         seed = jnp.asarray(seed, jnp.uint32)
         hyper = jax.tree.map(lambda number: jnp.asarray(number, jnp.float32), dict(hyper))
         first = batch if self.accumulate == 1 else jax.tree.map(lambda leaf: leaf[0], batch)
-        params, variables = self.objective.init(purpose_key(key_for(seed, 0), Purpose.INIT), first)
+        params, variables = self.objective.init(Keys(seed, 0).shared(Purpose.INIT), first)
         average = None if hyper["train.ema"] is None else (params, variables)
         zero = jnp.zeros((), jnp.int32)
         return State(params, variables, self.optimizer(hyper).init(params), average, None, hyper, seed, zero, zero)
@@ -172,7 +192,9 @@ class LossTask:
         """See Task."""
         return self.objective.lower_is_better(metric)
 
-    def displays(self, state: State, sums: Any, outputs: Any, examples: Callable[[np.ndarray], Batch]) -> dict[str, Display]:
+    def displays(
+        self, state: State, sums: Any, outputs: Any, examples: Callable[[np.ndarray], Batch]
+    ) -> dict[str, Display]:
         """See Task."""
         return self.objective.displays(evaluated(state)[0], sums, outputs, examples)
 
@@ -195,11 +217,12 @@ def _micro_gradient(
     objective: Objective, state: State, variables: Variables, batch: Batch, micro: Int[Array, ""]
 ) -> tuple[Params, Ratio, Variables, Sums]:
     """Gradient of the *sum* of losses over one micro-batch: sums add, means do not."""
-    key = key_for(state.seed, state.step, micro)
+    keys = Keys(state.seed, state.step, micro)
 
     def total_loss(params: Params) -> tuple[Array, tuple[Array, Variables, Sums]]:
         (total, count), (after, sums) = objective.loss(
-            params, variables, batch, key, state.hyper, **rates(state.hyper, "task"))
+            params, variables, batch, keys, state.hyper, **rates(state.hyper, "task")
+        )
         return total, (count, after, sums)
 
     (total, (count, after, sums)), gradient = jax.value_and_grad(total_loss, has_aux=True)(state.params)
@@ -231,12 +254,13 @@ def update(optimizer: Optimizer, state: State, gradient: Params, variables: Vari
     one = jnp.ones((), jnp.float32)
     norms = {
         "learning_rate": (optimizer.learning_rate(state.hyper, state.step), one),
-        "gradient_norm": (optax.global_norm(gradient), one),
-        "update_norm": (optax.global_norm(updates), one),
-        "parameter_norm": (optax.global_norm(params), one),
+        "gradient_norm": (optax.tree.norm(gradient), one),
+        "update_norm": (optax.tree.norm(updates), one),
+        "parameter_norm": (optax.tree.norm(params), one),
     }
     after = dataclasses.replace(
-        state, params=params, variables=variables, opt_state=opt_state, average=average, step=state.step + 1)
+        state, params=params, variables=variables, opt_state=opt_state, average=average, step=state.step + 1
+    )
     return after, norms
 
 

@@ -1,8 +1,8 @@
 """States on disk: whole or absent, verified when read, written behind the loop's back. The only user of orbax.
 
-    checkpoints/<step>/state/      the leaves, by orbax
-    checkpoints/<step>/meta.json   a SHA-256 for each leaf, and what the loop wants to remember
-    checkpoints/.tmp-<step>/       being written; what a killed process left here is removed
+checkpoints/<step>/state/      the leaves, by orbax
+checkpoints/<step>/meta.json   a SHA-256 for each leaf, and what the loop wants to remember
+checkpoints/.tmp-<step>/       being written; what a killed process left here is removed
 """
 
 import hashlib
@@ -85,12 +85,13 @@ def steps(folder: Path) -> list[int]:
     return sorted(int(path.name) for path in folder.glob("*") if path.name.isdigit())
 
 
-def restore(folder: Path, like: Any, warn: Callable[[str], None], step: int | None = None) -> tuple[Any, dict[str, Any]] | None:
+def restore(
+    folder: Path, like: Any, warn: Callable[[str], None], step: int | None = None
+) -> tuple[Any, dict[str, Any]] | None:
     """The newest checkpoint that is whole (or that of `step`), and its memory; None where there is none at all.
 
-    Args:
-        like: a tree of the structure, shapes and dtypes that the state must have.
-        warn: told of each damaged checkpoint that was passed over.
+    `like` is a tree of the structure, shapes and dtypes that the state must have; `warn` is told of each damaged
+    checkpoint that was passed over.
 
     Raises:
         UserError: every checkpoint is damaged; or the state has another structure, with the first leaf that differs.

@@ -60,7 +60,7 @@ def _non_finite(task: Task, state: State, resident: Any, payload: Any) -> Any:
     return task.non_finite(state, assemble(resident, payload))
 
 
-def _program(function: Callable[..., Any], task: Task, donate: bool, *arguments: Any) -> Callable[..., Any]:
+def _program(function: Callable[..., Any], task: Any, donate: bool, *arguments: Any) -> Callable[..., Any]:
     leaves, structure = jax.tree.flatten(arguments)
     return _compile(function, task, donate, structure, tuple(_shape(leaf) for leaf in leaves))
 

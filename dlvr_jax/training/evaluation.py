@@ -52,5 +52,5 @@ def add_up(total: dict[str, Total], sums: list[Mapping[str, Any]]) -> dict[str, 
         for name, pair in one.items():
             numerator, denominator = (np.asarray(part, np.float64) for part in pair)
             before = total.get(name, (np.zeros_like(numerator), np.zeros_like(denominator)))
-            total[name] = before[0] + numerator, before[1] + denominator
+            total[name] = np.asarray(before[0] + numerator), np.asarray(before[1] + denominator)
     return total

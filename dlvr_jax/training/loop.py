@@ -76,7 +76,11 @@ def train(training: Training) -> None:
     """
     checkpoints = Checkpoints(training.run.checkpoints, training.train.keep)
     step = _resume(training, checkpoints)
-    with interruptible() as interrupt, Progress(training.last, step) as progress, TensorBoard(training.run.path / "tensorboard") as board:
+    with (
+        interruptible() as interrupt,
+        Progress(training.last, step) as progress,
+        TensorBoard(training.run.path / "tensorboard") as board,
+    ):
         try:
             _loop(training, checkpoints, step, interrupt, progress, board)
         finally:
@@ -135,7 +139,7 @@ def _loop(
             _drain(t, pending, per_call)
             _stop_if_failed(t)
             t.memory.seconds = clock.read(step)["seconds"]
-            checkpoints.save(step, {"state": t.state, "best": t.best}, dataclasses.asdict(t.memory) | _window(t.memory))
+            _save(t, checkpoints, step)
         if stopping:
             checkpoints.wait()
             assert interrupt.signal is not None
@@ -158,8 +162,15 @@ def _resume(t: Training, checkpoints: Checkpoints) -> int:
         t.memory = Memory(**{**memory, "window": window})
         t.state, t.best = t.splits["train"].placement.everywhere(tree["state"]), tree["best"]
     step = int(t.state.step)
+    if found is None and step:  # started from another run's state, which need not be there for ever
+        _save(t, checkpoints, step)
     t.run.cut_metrics(step)
     return step
+
+
+def _save(t: Training, checkpoints: Checkpoints, step: int) -> None:
+    window = {name: [top.tolist(), bottom.tolist()] for name, (top, bottom) in t.memory.window.items()}
+    checkpoints.save(step, {"state": t.state, "best": t.best}, dataclasses.asdict(t.memory) | {"window": window})
 
 
 def _drain(t: Training, pending: list[Any], per_call: int) -> None:
@@ -178,12 +189,15 @@ def _stop_if_failed(t: Training) -> None:
         return
     split = t.splits["train"]
     payload = split.placement.rows(split.batches.payload(failed - 1), int(t.train.accumulate > 1))
-    flags = jax.device_get(non_finite_program(t.task, t.state, split.resident, payload)(t.state, split.resident, payload))
+    flags = jax.device_get(
+        non_finite_program(t.task, t.state, split.resident, payload)(t.state, split.resident, payload)
+    )
     leaves = [name for name, flag in named_leaves(flags).items() if flag]
     raise UserError(
         f"step {failed} is not finite ({leaves[0] if leaves else 'the update'}); nothing after step {failed - 1} was "
         f"kept, and the checkpoints in {t.run.checkpoints} are good; try a lower optimizer.learning_rate or an "
-        "optimizer.clip_norm")
+        "optimizer.clip_norm"
+    )
 
 
 def _remember_best(t: Training, step: int, metrics: Mapping[str, float]) -> None:
@@ -199,12 +213,9 @@ def _remember_best(t: Training, step: int, metrics: Mapping[str, float]) -> None
 
 def _stops_early(t: Training, step: int) -> bool:
     patience = t.train.early_stopping
-    return patience is not None and bool(t.memory.best_step) and step - t.memory.best_step >= patience * t.train.eval_every
-
-
-def _window(memory: Memory) -> dict[str, Any]:
-    """The open window as JSON can hold it."""
-    return {"window": {name: [top.tolist(), bottom.tolist()] for name, (top, bottom) in memory.window.items()}}
+    return (
+        patience is not None and bool(t.memory.best_step) and step - t.memory.best_step >= patience * t.train.eval_every
+    )
 
 
 def _evaluation_line(step: int, metrics: Mapping[str, float], best_step: int) -> str:

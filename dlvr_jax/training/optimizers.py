@@ -1,7 +1,7 @@
 """Directions of descent out of optax's parts, and the chain around them.
 
-An optimiser here is a function from `decay` (what decoupled weight decay adds to the update) and its hyper to a gradient
-transformation *without* learning rate. It places `decay` where its paper does. All numbers may be traced.
+An optimiser here is a function from `decay` (what decoupled weight decay adds to the update) and its hyper to a
+gradient transformation *without* learning rate. It places `decay` where its paper does. All numbers may be traced.
 """
 
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from typing import Annotated
 import jax
 import optax
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
-from dlvr_jax.schema import Between, Bound
+from dlvr_jax.schema import Between, Bound, Number
 from dlvr_jax.tasks.task import Hyper, Params, rates
 
-Decay = Annotated[float, Between(0, 1)]
-Positive = Annotated[float, Between(0, None)]
+Decay = Annotated[Number, Between(0, 1)]
+Positive = Annotated[Number, Between(0, None)]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,9 @@ class OptimizerSection:
     schedule: str = "constant"
 
 
-def sgd(decay: optax.GradientTransformation, *, momentum: Decay | None = None, nesterov: bool = False) -> optax.GradientTransformation:
+def sgd(
+    decay: optax.GradientTransformation, *, momentum: Decay | None = None, nesterov: bool = False
+) -> optax.GradientTransformation:
     """Stochastic gradient descent, with Polyak's or Nesterov's momentum (Sutskever et al. 2013)."""
     direction = optax.identity() if momentum is None else optax.trace(momentum, nesterov)
     return optax.chain(direction, decay)
@@ -44,14 +46,14 @@ def sgd(decay: optax.GradientTransformation, *, momentum: Decay | None = None, n
 def adam(
     decay: optax.GradientTransformation, *, b1: Decay = 0.9, b2: Decay = 0.999, eps: Positive = 1e-8
 ) -> optax.GradientTransformation:
-    """Kingma and Ba 2015, https://arxiv.org/abs/1412.6980; with `weight_decay` it is AdamW, with `l2` the older kind."""
+    """Kingma and Ba 2015, https://arxiv.org/abs/1412.6980; with `weight_decay` it is AdamW, with `l2` not."""
     return optax.chain(optax.scale_by_adam(b1, b2, eps), decay)
 
 
 def adamw(
     decay: optax.GradientTransformation, *, b1: Decay = 0.9, b2: Decay = 0.999, eps: Positive = 1e-8
 ) -> optax.GradientTransformation:
-    """Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101: `adam`, under the name it has with `weight_decay`."""
+    """Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101: `adam`, as called with `weight_decay`."""
     return adam(decay, b1=b1, b2=b2, eps=eps)
 
 
@@ -76,9 +78,13 @@ def rmsprop(
 
 
 def adafactor(decay: optax.GradientTransformation, *, decay_rate: Decay = 0.8) -> optax.GradientTransformation:
-    """Shazeer and Stern 2018, https://arxiv.org/abs/1804.04235: factored second moments, update clipping, relative steps."""
+    """Shazeer and Stern 2018, https://arxiv.org/abs/1804.04235: factored moments, clipped updates, relative steps."""
     return optax.chain(
-        optax.scale_by_factored_rms(decay_rate=decay_rate), optax.clip_by_block_rms(1.0), optax.scale_by_param_block_rms(), decay)
+        optax.scale_by_factored_rms(decay_rate=decay_rate),
+        optax.clip_by_block_rms(1.0),
+        optax.scale_by_param_block_rms(),
+        decay,
+    )
 
 
 @dataclass(frozen=True)
@@ -99,9 +105,10 @@ class Chain:
             optax.identity() if clip is None else optax.clip_by_global_norm(clip),
             optax.identity() if l2 is None else optax.add_decayed_weights(l2, _matrices),
             self.direction(decay, **{name: numbers[name] for name in sorted(self.own)}),
-            optax.scale_by_schedule(lambda count: -self.learning_rate(hyper, count)))
+            optax.scale_by_schedule(lambda count: -self.learning_rate(hyper, count)),
+        )
 
-    def learning_rate(self, hyper: Hyper, step: Int[ArrayLike, ""]) -> Float[Array, ""]:
+    def learning_rate(self, hyper: Hyper, step: ArrayLike) -> Float[Array, ""]:
         """See `tasks.task.Optimizer`."""
         return hyper["optimizer.learning_rate"] * self.schedule(self.total)(step)
 

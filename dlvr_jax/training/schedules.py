@@ -34,8 +34,17 @@ def one_cycle(total: int, *, warmup_steps: Steps = 0) -> optax.Schedule:
     return optax.cosine_onecycle_schedule(total, 1.0, pct_start=rise, div_factor=25.0, final_div_factor=1e4)
 
 
-def step(total: int, *, warmup_steps: Steps = 0, drop_every: Annotated[int, Between(1, None)], percent: Annotated[int, Between(1, 99)] = 10) -> optax.Schedule:
-    """Falls to `percent` of itself every `drop_every` updates: He et al. 2015, https://arxiv.org/abs/1512.03385, section 3.4."""
+def step(
+    total: int,
+    *,
+    warmup_steps: Steps = 0,
+    drop_every: Annotated[int, Between(1, None)],
+    percent: Annotated[int, Between(1, 99)] = 10,
+) -> optax.Schedule:
+    """Falls to `percent` of itself every `drop_every` updates.
+
+    He et al. 2015, https://arxiv.org/abs/1512.03385, section 3.4.
+    """
     decay = optax.exponential_decay(1.0, drop_every, percent / 100, staircase=True)
     return _warmed(lambda count: decay(count + warmup_steps), warmup_steps)
 

@@ -1,0 +1,45 @@
+"""Every config's `tiny`, found by scanning: a new config is covered by the tests that exist."""
+
+from functools import lru_cache
+
+import jax
+import numpy as np
+
+from dlvr_jax import check, config
+from dlvr_jax.build import Experiment, build
+from dlvr_jax.training.compiled import initial_state, train_program
+
+PATHS = sorted(
+    str(path.relative_to(config.ROOT)) for path in (config.ROOT / "configs").glob("*/*.py") if path.stem != "__init__"
+)
+
+
+@lru_cache(maxsize=64)
+def tiny(path: str, **flags: str) -> Experiment:
+    """The experiment of a config's `tiny`, with flags over it (`train__steps="4"` is --config.train.steps=4)."""
+    source = config.find(f"{path}:tiny")
+    return build(
+        check.complete(config.load(source), {key.replace("__", "."): text for key, text in flags.items()}).flat
+    )
+
+
+def state_of(experiment: Experiment, seed: int = 0):
+    """Its state before the first update."""
+    return initial_state(experiment.task, seed, experiment.hyper, experiment.example_batch)
+
+
+def run_steps(experiment: Experiment, state, steps: int):
+    """The state after some updates, and the sums of each."""
+    batches, sums = experiment.training_batches(), []
+    for step in range(steps):
+        payload = batches.payload(step)
+        state, one = train_program(experiment.task, 1, state, batches.resident, payload)(
+            state, batches.resident, payload
+        )
+        sums.append(jax.device_get(one))
+    return state, sums
+
+
+def ratios(sums) -> dict[str, np.ndarray]:
+    """Each sum divided, over the steps."""
+    return {name: np.array([one[name][0] / one[name][1] for one in sums]) for name in sums[0]}

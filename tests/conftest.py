@@ -1,0 +1,5 @@
+"""Every test sees eight virtual CPU devices and the compilation cache."""
+
+from dlvr_jax import runtime
+
+runtime.start(devices=8)

@@ -1,0 +1,118 @@
+"""What holds for every config, on its `tiny`."""
+
+import jax
+import numpy as np
+import pytest
+
+from dlvr_jax.data.batches import assemble
+from dlvr_jax.training import population
+from dlvr_jax.training.checkpoint import named_leaves, tree_digest
+from dlvr_jax.training.evaluation import Split, add_up, evaluate
+from dlvr_jax.training.sharding import Placement
+from tests.configs import PATHS, ratios, run_steps, state_of, tiny
+
+# One update in another form sums the same numbers in another order: f32 rounding of a loss of order 1, of gradients.
+LOSS = dict(rtol=2e-6, atol=2e-6)
+GRADIENT = dict(rtol=2e-4, atol=2e-6)
+
+every_config = pytest.mark.parametrize("path", PATHS)
+
+
+@every_config
+def test_the_loss_falls(path: str) -> None:
+    experiment = tiny(path)
+    _, sums = run_steps(experiment, state_of(experiment), 16)
+    losses = ratios(sums)["loss"]
+    assert losses[-4:].mean() < losses[:4].mean()
+
+
+@every_config
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_every_parameter_has_a_finite_gradient_that_is_not_zero(path: str, precision: str) -> None:
+    experiment = tiny(path, train__precision=precision, optimizer__name="sgd", optimizer__schedule="constant")
+    before = jax.device_get(state_of(experiment))
+    after, _ = run_steps(experiment, state_of(experiment), 3)
+    for name, leaf in named_leaves(jax.device_get(after.params)).items():
+        assert leaf.dtype == np.float32, name
+        assert np.isfinite(leaf).all(), name
+        assert (leaf != named_leaves(before.params)[name]).any(), name
+
+
+@every_config
+def test_the_same_seed_gives_the_same_bits_and_another_does_not(path: str) -> None:
+    experiment = tiny(path)
+    digests = [tree_digest(run_steps(experiment, state_of(experiment, seed), 2)[0]) for seed in (3, 3, 4)]
+    assert digests[0] == digests[1] != digests[2]
+
+
+@every_config
+def test_a_population_of_three_agrees_with_solo_runs(path: str) -> None:
+    experiment = tiny(path, optimizer__name="sgd", optimizer__schedule="constant")
+    batches, seeds = experiment.training_batches(), (3, 4, 5)
+    rates = [{**experiment.hyper, "optimizer.learning_rate": 0.01 * (k + 1)} for k in range(3)]
+    states = population.initial_states(experiment.task, seeds, rates, experiment.example_batch)
+    payloads = jax.tree.map(lambda *leaves: np.stack(leaves), *(batches.payload(k) for k in range(3)))
+    together, sums = jax.jit(population.train_step(experiment.task, own_batches=True))(
+        states, batches.resident, payloads
+    )
+    for k in range(3):
+        alone = jax.jit(experiment.task.init)(np.uint32(seeds[k]), rates[k], experiment.example_batch)
+        np.testing.assert_array_equal(
+            population.member(states, k).params["output"]["bias"], alone.params["output"]["bias"]
+        )
+        after, own = jax.jit(experiment.task.train_step)(alone, assemble(batches.resident, batches.payload(k)))
+        np.testing.assert_allclose(sums["loss"][0][k], own["loss"][0], **LOSS)
+        _assert_close(population.member(together, k).params, after.params)
+
+
+@every_config
+@pytest.mark.parametrize("devices", [2, 8])
+def test_devices_that_share_the_batch_agree_with_one(path: str, devices: int) -> None:
+    experiment = tiny(path, optimizer__name="sgd", optimizer__schedule="constant")
+    batches, placement = experiment.training_batches(), Placement.over(devices)
+    one, alone = run_steps(experiment, state_of(experiment), 1)
+    state, resident = placement.everywhere(state_of(experiment)), placement.everywhere(batches.resident)
+    step = jax.jit(lambda state, resident, payload: experiment.task.train_step(state, assemble(resident, payload)))
+    shared, sums = step(state, resident, placement.rows(batches.payload(0)))
+    np.testing.assert_allclose(sums["loss"][0], alone[0]["loss"][0], **LOSS)
+    _assert_close(shared.params, one.params)
+
+
+@every_config
+def test_accuracy_does_not_depend_on_the_evaluation_batch_size(path: str) -> None:
+    found = []
+    for size in ("1", "7", "20", "32", "100"):
+        experiment = tiny(path, eval__batch_size=size)
+        split = Split.place(experiment.evaluation_batches("test"), Placement.over(1))
+        sums, outputs = evaluate(experiment.task, state_of(experiment), split)
+        found.append(experiment.task.finish(sums, outputs))
+        np.testing.assert_array_equal(outputs["index"], np.arange(experiment.data.spec.splits["test"]))
+    for metrics in found[1:]:
+        assert metrics["accuracy"] == found[0]["accuracy"]
+        np.testing.assert_allclose(metrics["loss"], found[0]["loss"], **LOSS)
+
+
+@every_config
+def test_micro_batches_add_up_to_the_batch(path: str) -> None:
+    whole = tiny(path, optimizer__name="sgd", optimizer__schedule="constant")
+    parts = tiny(path, optimizer__name="sgd", optimizer__schedule="constant", train__accumulate="4")
+    if "batch_stats" in state_of(whole).variables:
+        pytest.skip("batch statistics are per micro-batch, so the two differ by design")
+    one, alone = run_steps(whole, state_of(whole), 1)
+    added, sums = run_steps(parts, state_of(parts), 1)
+    np.testing.assert_allclose(sums[0]["loss"][0], alone[0]["loss"][0], **LOSS)
+    assert sums[0]["loss"][1] == alone[0]["loss"][1]
+    _assert_close(added.params, one.params)
+
+
+def test_sums_do_not_depend_on_how_they_are_grouped() -> None:
+    sums = [{"loss": (np.float32(x), np.float32(1))} for x in np.random.default_rng(0).random(100)]
+    at_once, in_parts = add_up({}, sums), {}
+    for part in (sums[:3], sums[3:50], sums[50:]):
+        in_parts = add_up(in_parts, part)
+    assert at_once["loss"] == in_parts["loss"]
+
+
+def _assert_close(a, b) -> None:
+    for name, leaf in named_leaves(jax.device_get(a)).items():
+        np.testing.assert_allclose(leaf, named_leaves(jax.device_get(b))[name], **GRADIENT, err_msg=name)
