@@ -36,8 +36,9 @@ def image_folder(*, path: str, size: Annotated[int, Between(1, 1024)] = 32, chan
     name = f"{_state(root, files)[:16]}-{size}-{channels}"
     index_folder = make_once(cache_folder() / "image_folder" / name, lambda to: _scan(to, root, files, size, channels))
     index = json.loads((index_folder / "index.json").read_text())
+    pictures = {split: [(name, label) for name, label in pairs] for split, pairs in index["splits"].items()}
     spec = _spec(root, index, size, channels)
-    return ReadInPlace(spec, lambda split: _Pictures(root, index["splits"][split], size, channels), index["content"])
+    return ReadInPlace(spec, lambda split: _Pictures(root, pictures[split], size, channels), index["content"])
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,7 @@ def _check_features(features: Mapping[str, Any], name: str) -> None:
         and image.shape[-1] in (1, 3)
     )
     if not fits or not hasattr(label, "num_classes"):
-        found = ", ".join(f"{key}: {type(feature).__name__}" for key, feature in features.items())
+        found = ", ".join(f"{key}: {type(feature).__name__}" for key, feature in sorted(features.items()))
         raise UserError(f"data.set = {name!r} needs an 8-bit image with 1 or 3 channels and a label; it has {found}")
 
 
