@@ -1,9 +1,11 @@
 """Folders in the cache that are whole or absent, whoever makes them at once."""
 
+import json
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from dlvr_jax.errors import UserError
 
@@ -28,7 +30,8 @@ def make_once(folder: Path, make: Callable[[Path], None]) -> Path:
             if not folder.is_dir():
                 _fill(folder, make)
     except OSError as error:
-        raise UserError(f"cannot write to the cache {folder}: {error}; DLVR_CACHE names another folder") from error
+        reason = error.strerror or f"{error}: is the disk full?"  # numpy and TFDS give no number
+        raise UserError(f"cannot write to the cache {folder} ({reason}); DLVR_CACHE names another folder") from error
     return folder
 
 
@@ -41,6 +44,22 @@ def _fill(folder: Path, make: Callable[[Path], None]) -> None:
         os.rename(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def read_text(path: Path) -> str:
+    """A small file out of a folder that `make_once` made. Raises a UserError where it is gone or damaged."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is damaged ({error}); remove {path.parent} to make it again") from error
+
+
+def read_json(path: Path) -> Any:
+    """The same, of JSON."""
+    try:
+        return json.loads(read_text(path))
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}); remove {path.parent} to make it again") from error
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dlvr_jax.data.array_files import Arrays, check, load_arrays, save_arrays
-from dlvr_jax.data.cache import cache_folder, make_once
+from dlvr_jax.data.cache import cache_folder, make_once, read_text
 from dlvr_jax.data.progress import counted
 from dlvr_jax.data.sources import SPLITS, Records, Spec
 from dlvr_jax.data.tfds_files import open_records, write_records
@@ -37,7 +37,7 @@ class Prepared:
 
     def fingerprint(self) -> str:
         """See `Source.fingerprint`: written when preparing, so cheap."""
-        return (self.folder / "arrays" / "fingerprint.txt").read_text()
+        return read_text(self.folder / "arrays" / "fingerprint.txt")
 
     @cached_property
     def folder(self) -> Path:

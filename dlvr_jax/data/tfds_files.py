@@ -61,7 +61,10 @@ def write_records(folder: Path, spec: Spec, variant: str, version: str, splits: 
     no_statistics = library.download.DownloadConfig(compute_stats=library.download.ComputeStatsMode.SKIP)
     with redirect_stdout(StringIO()):  # TFDS announces the folder that is going to be renamed
         builder = ArraysBuilder(data_dir=str(scratch), file_format="array_record")
-        builder.download_and_prepare(download_config=no_statistics)
+        try:
+            builder.download_and_prepare(download_config=no_statistics)
+        except RuntimeError as error:  # how array_record says that a file could not be written
+            raise OSError(_first_line(error)) from error
     for file in Path(builder.data_dir).iterdir():
         file.rename(folder / file.name)
     shutil.rmtree(scratch)

@@ -1,5 +1,6 @@
 """MNIST and Fashion-MNIST: on small files of the same format, and on the real ones where they are at hand."""
 
+import dataclasses
 import gzip
 from hashlib import sha256
 from pathlib import Path
@@ -48,7 +49,7 @@ def test_small_files_become_three_splits(module: ModuleType, tmp_path: Path, mon
     monkeypatch.setattr(module, "_ORIGIN", Origin("small", idx.files(*digests)))
     monkeypatch.setattr(idx, "VALIDATION", VALIDATION)
     splits = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
-    monkeypatch.setattr(module, "_SPEC", module._SPEC.__replace__(splits=splits))
+    monkeypatch.setattr(module, "_SPEC", dataclasses.replace(module._SPEC, splits=splits))
     source = getattr(module, module.__name__.split(".")[-1])(path=str(tmp_path / "given"))
     images = idx.parse(contents["train-images-idx3-ubyte.gz"])[..., None]
     np.testing.assert_array_equal(source.arrays("train")["image"], images[:TRAIN])

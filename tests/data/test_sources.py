@@ -115,6 +115,15 @@ def test_damaged_records_are_named(cache: Path) -> None:
         digits(size=8).records("train")
 
 
+@pytest.mark.parametrize("content", [None, "{", "\ud800"])
+def test_a_damaged_description_is_named(content: str | None, cache: Path) -> None:
+    cache.mkdir()
+    if content is not None:
+        (cache / "index.json").write_bytes(content.encode(errors="surrogatepass"))
+    with pytest.raises(UserError, match=r"index.json is damaged .*; remove .* to make it again"):
+        cache_module.read_json(cache / "index.json")
+
+
 def test_two_processes_prepare_once(tmp_path: Path) -> None:
     program = "from dlvr_jax.data.builders.digits import digits; print(digits(size=8).fingerprint())"
     processes = [run_python(program, tmp_path / "shared") for _ in range(2)]

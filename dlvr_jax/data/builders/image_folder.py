@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from jaxtyping import Int
 
-from dlvr_jax.data.cache import cache_folder, make_once
+from dlvr_jax.data.cache import cache_folder, make_once, read_json
 from dlvr_jax.data.images import decode, statistics
 from dlvr_jax.data.prepared import ReadInPlace
 from dlvr_jax.data.progress import counted
@@ -35,7 +35,7 @@ def image_folder(*, path: str, size: Annotated[int, Between(1, 1024)] = 32, chan
     files = _listing(root)
     name = f"{_state(root, files)[:16]}-{size}-{channels}"
     index_folder = make_once(cache_folder() / "image_folder" / name, lambda to: _scan(to, root, files, size, channels))
-    index = json.loads((index_folder / "index.json").read_text())
+    index = read_json(index_folder / "index.json")
     pictures = {split: [(name, label) for name, label in pairs] for split, pairs in index["splits"].items()}
     spec = _spec(root, index, size, channels)
     return ReadInPlace(spec, lambda split: _Pictures(root, pictures[split], size, channels), index["content"])

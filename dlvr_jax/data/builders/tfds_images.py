@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import numpy as np
 from jaxtyping import Int
 
-from dlvr_jax.data.cache import cache_folder, make_once
+from dlvr_jax.data.cache import cache_folder, make_once, read_json
 from dlvr_jax.data.images import decode, statistics
 from dlvr_jax.data.prepared import ReadInPlace
 from dlvr_jax.data.sources import Arrays, Feature, Records, Source, Spec
@@ -138,5 +138,5 @@ def _statistics(
         (to / "statistics.json").write_text(json.dumps(statistics(read("train"), channels)))
 
     folder = make_once(cache_folder() / "statistics" / content, measure)
-    mean, std = json.loads((folder / "statistics.json").read_text())
+    mean, std = read_json(folder / "statistics.json")
     return tuple(mean), tuple(std)
