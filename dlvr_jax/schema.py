@@ -115,12 +115,23 @@ def _is_float(annotation: Any) -> bool:
 def fault_of(value: Any, field: Field) -> str | None:
     """What is wrong with a value, as the end of a sentence ("= 3 is not ..."), or None."""
     if not any(_fits(value, kind) for kind in field.types):
-        return f"= {value!r} is not {' or '.join(_type_name(kind) for kind in field.types)}"
+        return f"= {value!r} is not {_type_names(field)}"
     if isinstance(value, float) and not math.isfinite(value):
         return f"= {value!r} is not a finite number"
     if field.range and isinstance(value, int | float) and not isinstance(value, bool) and value not in field.range:
         return f"= {value!r} must be {field.range}"
     return None
+
+
+def allowed(field: Field) -> str:
+    """What a field takes, in words: 'a whole number, at least 1, or none'."""
+    parts = [_type_names(dataclasses.replace(field, types=tuple(k for k in field.types if k is not types.NoneType)))]
+    parts += [str(field.range)] if field.range and (field.range.low, field.range.high) != (None, None) else []
+    return ", ".join([*parts, "or none"] if types.NoneType in field.types else parts)
+
+
+def _type_names(field: Field) -> str:
+    return " or ".join(_type_name(kind) for kind in field.types)
 
 
 def _fits(value: Any, kind: Any) -> bool:

@@ -1,8 +1,8 @@
 """Random changes to training images, on the device, each a pure function of (key, the example's index).
 
 Images come as float32 in [0, 1], *before* standardisation: zero is black, and what moves in from outside is black.
-Every draw for an example is made from `fold_in(key, index)`, so its result depends neither on its place in the batch, nor on
-micro-batching, nor on how the batch is split over devices. (Mixing also depends on the partner: `mixing.py`.)
+Every draw for an example is made from `fold_in(key, index)`, so its result depends neither on its place in the batch,
+nor on micro-batching, nor on how the batch is split over devices. (Mixing also depends on the partner: `mixing.py`.)
 Whole numbers and switches are structure: they choose the program. Numbers typed `float | None` are data that may be
 traced; None leaves them out of the program.
 """
@@ -16,7 +16,7 @@ from jax.scipy.ndimage import map_coordinates
 from jaxtyping import Array, Float, Int, Key
 
 from dlvr_jax.data.mixing import cutmix_weights, mix, mixup_weights
-from dlvr_jax.schema import Between
+from dlvr_jax.schema import Between, Number
 
 Images = Float[Array, "batch height width channels"]
 Keys = Key[Array, " batch"]
@@ -37,15 +37,15 @@ def augment(
     num_classes: int,
     shift: Annotated[int, Between(0, None)] = 0,
     flip: bool = False,
-    rotation: Annotated[float | None, Between(0, 180)] = None,
+    rotation: Annotated[Number | None, Between(0, 180)] = None,
     cutout: Annotated[int, Between(0, None)] = 0,
-    mixup: Annotated[float | None, Between(0, None)] = None,
-    cutmix: Annotated[float | None, Between(0, None)] = None,
+    mixup: Annotated[Number | None, Between(0, None)] = None,
+    cutmix: Annotated[Number | None, Between(0, None)] = None,
 ) -> tuple[Images, Float[Array, "batch {num_classes}"]]:
     """The images, changed in the order of the arguments, and their labels as probabilities.
 
     `index` numbers the examples in their data set, and `key` belongs to the step. `shift` and `cutout` are in pixels,
-    `rotation` in degrees, `mixup` and `cutmix` are the alpha of their Beta distribution; 0 leaves the images as they are.
+    `rotation` in degrees, `mixup` and `cutmix` are the alpha of their Beta distribution; 0 leaves images as they are.
     With both, each example draws which of the two it gets.
     """
     keys = jax.vmap(jax.random.fold_in, (None, 0))(key, index)
@@ -83,7 +83,7 @@ def random_shift(images: Images, keys: Keys, shift: int) -> Images:
     return jax.vmap(crop)(padded, corners)
 
 
-def random_rotation(images: Images, keys: Keys, degrees: float) -> Images:
+def random_rotation(images: Images, keys: Keys, degrees: Number) -> Images:
     """Turns each image about its centre by an angle uniform in [-degrees, degrees], bilinearly; outside is black.
 
     As in Simard et al. 2003, "Best Practices for Convolutional Neural Networks", which turn, shift and warp digits.
@@ -92,7 +92,9 @@ def random_rotation(images: Images, keys: Keys, degrees: float) -> Images:
     return jax.vmap(rotate)(images, angles)
 
 
-def rotate(image: Float[Array, "height width channels"], angle: Float[Array, ""]) -> Float[Array, "height width channels"]:
+def rotate(
+    image: Float[Array, "height width channels"], angle: Float[Array, ""]
+) -> Float[Array, "height width channels"]:
     """The image turned about its centre by `angle` radians, counter-clockwise as seen; bilinear, outside is black."""
     centre = (jnp.array(image.shape[:2]) - 1) / 2
     y, x = jnp.mgrid[: image.shape[0], : image.shape[1]] - centre[:, None, None]
@@ -126,7 +128,7 @@ def _keys_for(keys: Keys, draw: Draw) -> Keys:
 
 
 def _mixing_weights(
-    keys: Keys, size: tuple[int, ...], mixup: float | None, cutmix: float | None
+    keys: Keys, size: tuple[int, ...], mixup: Number | None, cutmix: Number | None
 ) -> Float[Array, "batch height width"]:
     """How much of each pixel stays an example's own, by mixup, by CutMix, or by a coin that picks one of them."""
     height, width = size

@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from dlvr_jax.schema import Number
+
 Keys = Key[Array, " batch"]
 Weights = Float[Array, "batch height width"]
 
@@ -22,12 +24,12 @@ def mix(
     return mixed, share * targets + (1 - share) * jnp.roll(targets, 1, axis=0)
 
 
-def mixup_weights(keys: Keys, alpha: float, height: int, width: int) -> Weights:
+def mixup_weights(keys: Keys, alpha: Number, height: int, width: int) -> Weights:
     """One weight from Beta(alpha, alpha) for a whole image: Zhang et al. 2018, https://arxiv.org/abs/1710.09412."""
     return jnp.broadcast_to(_own_share(keys, alpha)[:, None, None], (len(keys), height, width))
 
 
-def cutmix_weights(keys: Keys, alpha: float, height: int, width: int) -> Weights:
+def cutmix_weights(keys: Keys, alpha: Number, height: int, width: int) -> Weights:
     """0 inside a random box, which shows the partner, and 1 outside: Yun et al. 2019, https://arxiv.org/abs/1905.04899.
 
     The box has the image's shape and, before the border clips it, the area 1 - share, share from Beta(alpha, alpha).
@@ -47,7 +49,7 @@ def cutmix_weights(keys: Keys, alpha: float, height: int, width: int) -> Weights
     return jnp.where(box, 0.0, 1.0)
 
 
-def _own_share(keys: Keys, alpha: float) -> Float[Array, " batch"]:
+def _own_share(keys: Keys, alpha: Number) -> Float[Array, " batch"]:
     """Draws from Beta(alpha, alpha), one a key; alpha may be traced, and 0 gives 1: nothing is mixed in."""
     alpha = jnp.asarray(alpha, jnp.float32)
     positive = jnp.where(alpha > 0, alpha, 1.0)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
@@ -37,7 +37,7 @@ class Progress:
         self._live = Live(console=self._console, auto_refresh=False, redirect_stdout=False) if drawable else None
         self._interval = _TERMINAL_SECONDS if drawable else _PLAIN_SECONDS
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Progress":
         if self._live:
             self._live.start()
             self._draw()

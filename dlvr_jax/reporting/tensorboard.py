@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import Any, Self
+from typing import Any
 
 from dlvr_jax.run import Run
 
@@ -25,7 +25,7 @@ class TensorBoard:
         self._folder = folder
         self._writers: dict[Path, Any] = {}
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "TensorBoard":
         return self
 
     def __exit__(

@@ -71,7 +71,9 @@ class Keys:
 
     def shared(self, purpose: Purpose) -> Key[Array, ""]:
         """The same for all micro-batches of the step: for what is drawn per example, by its index."""
-        return jax.random.fold_in(jax.random.fold_in(jax.random.key(self.seed), self.step), int(purpose))
+        return jax.random.fold_in(
+            jax.random.fold_in(jax.random.key(self.seed, impl="threefry2x32"), self.step), int(purpose)
+        )
 
     def own(self, purpose: Purpose) -> Key[Array, ""]:
         """This micro-batch's own."""

@@ -52,7 +52,7 @@ def step(
 def inverse_square_root(total: int, *, warmup_steps: Steps = 100) -> optax.Schedule:
     """sqrt(warmup / count) after the warm-up: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, section 5.3."""
     start = max(warmup_steps, 1)
-    return _warmed(lambda count: jnp.sqrt(start / (count + start)), warmup_steps)
+    return _warmed(lambda count: jnp.sqrt(start / (jnp.maximum(count, 0) + start)), warmup_steps)
 
 
 def _warmed(schedule: optax.Schedule, warmup_steps: int) -> optax.Schedule:

@@ -23,7 +23,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from dlvr_jax.layers.dropout import dropout as drop
-from dlvr_jax.schema import Between
+from dlvr_jax.schema import Between, Number
 
 PAPER_SIDE = 32  # of the input, in pixels
 
@@ -42,7 +42,7 @@ class LeNet5(nn.Module):
         images: Float[Array, "batch height width channels"],
         *,
         train: bool,
-        dropout: Annotated[float | None, Between(0, 1)] = None,
+        dropout: Annotated[Number | None, Between(0, 1)] = None,
     ) -> Float[Array, "batch {self.num_classes}"]:
         """The logits, float32, of standardised images.
 

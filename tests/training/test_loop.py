@@ -1,0 +1,160 @@
+"""The loop as a user's command runs it, in this process: resuming, best states, early stops, non-finite numbers."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dlvr_jax import check, config
+from dlvr_jax.errors import UserError
+from dlvr_jax.launch import Start, launch
+from dlvr_jax.run import TIMES, Run
+from dlvr_jax.training import checkpoint
+
+DIGITS = config.find("configs/cnn/lenet5_digits.py:tiny")
+
+
+def train(folder: Path, origin: Path | None = None, **flags: str) -> Run:
+    """A training to its end."""
+    given = {key.replace("__", "."): text for key, text in flags.items()}
+    assert launch(Start(DIGITS, check.complete(config.load(DIGITS), given), folder, origin)) == 0
+    return Run(folder)
+
+
+def lines(run: Run) -> list[dict]:
+    """The metrics without times."""
+    return [{key: value for key, value in line.items() if key not in TIMES} for line in run.metrics()]
+
+
+def outcome(run: Run) -> tuple:
+    summary = run.summary()
+    assert summary is not None
+    return summary["params_sha256"], summary["metrics"], lines(run)
+
+
+def cut_back(run: Run, step: int) -> None:
+    """The folder as a process killed shortly after this checkpoint leaves it."""
+    (run.path / "summary.json").unlink()
+    for later in [number for number in checkpoint.steps(run.checkpoints) if number > step]:
+        (run.checkpoints / str(later)).rename(run.path / f"gone-{later}")
+    with (run.path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 16, "split": "tr')
+
+
+FORMS = {
+    "plain": {},
+    "averaged": {"train__ema": "0.9"},
+    "accumulated": {"train__accumulate": "2"},
+    "mixed up": {"augment__mixup": "0.2"},
+    "bfloat16": {"train__precision": "bfloat16"},
+    "four steps a call": {"train__steps_per_call": "4"},
+    "streamed": {"data__backing": "stream"},
+    "dropout": {"model__dropout": "0.3"},
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_resumed_run_equals_one_that_was_never_stopped(form: str, tmp_path: Path) -> None:
+    run = train(tmp_path / "run", train__keep="9", **FORMS[form])
+    before = outcome(run)
+    cut_back(run, 8)
+    assert outcome(train(tmp_path / "run", train__keep="9", **FORMS[form])) == before
+
+
+def test_log_windows_that_are_open_at_a_checkpoint_are_resumed(tmp_path: Path) -> None:
+    flags = {"train__keep": "9", "train__log_every": "8", "train__checkpoint_every": "2"}
+    run = train(tmp_path / "run", **flags)
+    before = outcome(run)
+    cut_back(run, 6)
+    assert outcome(train(tmp_path / "run", **flags)) == before
+
+
+def test_backings_give_the_same_bits(tmp_path: Path) -> None:
+    resident = train(tmp_path / "resident", data__backing="resident")
+    assert outcome(resident) == outcome(train(tmp_path / "stream", data__backing="stream"))
+
+
+def test_a_finished_run_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = train(tmp_path / "run")
+    before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*") if path.name != ".lock"}
+    train(tmp_path / "run")
+    assert "is finished" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in run.path.rglob("*") if path.name != ".lock"} == before
+
+
+def test_the_last_checkpoints_are_kept(tmp_path: Path) -> None:
+    run = train(tmp_path / "run", train__checkpoint_every="2", train__keep="3")
+    assert checkpoint.steps(run.checkpoints) == [12, 14, 16]
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = train(tmp_path / "run")
+    before = outcome(run)
+    (run.path / "summary.json").unlink()
+    data = max((run.checkpoints / "16" / "state").rglob("*"), key=lambda path: path.is_file() and path.stat().st_size)
+    content = bytearray(data.read_bytes())
+    content[len(content) // 2] ^= 1
+    data.write_bytes(content)
+    assert outcome(train(tmp_path / "run")) == before
+    assert "checkpoints/16 is damaged" in capsys.readouterr().err.replace("\n", "")
+
+
+def test_the_best_state_is_the_one_tested(tmp_path: Path) -> None:
+    run = train(tmp_path / "run", eval__best="loss", train__eval_every="2")
+    losses = {line["step"]: line["loss"] for line in run.metrics() if line["split"] == "validation"}
+    best = min(losses, key=losses.__getitem__)
+    summary = run.summary()
+    assert summary["tested_step"] == best and summary["metrics"]["validation/loss"] == losses[best]
+
+
+def test_early_stopping_counts_evaluations_without_a_better_one(tmp_path: Path) -> None:
+    flags = {
+        "eval__best": "loss",
+        "train__eval_every": "4",
+        "train__early_stopping": "2",
+        "optimizer__schedule": "constant",
+    }
+    run = train(
+        tmp_path / "run", optimizer__learning_rate="0.0", train__steps="64", train__checkpoint_every="4", **flags
+    )
+    assert run.summary()["step"] == 12 and run.summary()["tested_step"] == 4
+    before = outcome(run)
+    cut_back(run, 8)
+    flags |= {"optimizer__learning_rate": "0.0", "train__steps": "64", "train__checkpoint_every": "4"}
+    assert outcome(train(tmp_path / "run", **flags)) == before
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
+    flags = {"optimizer__name": "sgd", "optimizer__learning_rate": "1e30", "optimizer__schedule": "constant"}
+    with pytest.raises(UserError, match=r"step \d+ is not finite \((loss|gradient/\w+/\w+|the update)\)"):
+        train(tmp_path / "run", **flags)
+    run = Run(tmp_path / "run")
+    assert run.summary() is None
+    for line in run.metrics():
+        assert np.isfinite([value for value in line.values() if not isinstance(value, str)]).all()
+
+
+def test_a_run_may_start_from_the_last_state_of_another(tmp_path: Path) -> None:
+    first = train(tmp_path / "first")
+    second = train(tmp_path / "second", first.path, train__steps="24", optimizer__learning_rate="0.001")
+    assert [line["step"] for line in second.metrics() if line["split"] == "train"] == [20, 24]
+    assert second.record["from"] == str(first.path)
+    before = outcome(second)
+    cut_back(second, 16)
+    first.path.rename(tmp_path / "moved")
+    with pytest.raises(UserError, match="first is not a run folder"):
+        train(tmp_path / "second", first.path, train__steps="24", optimizer__learning_rate="0.001")
+    (tmp_path / "moved").rename(first.path)
+    assert (
+        outcome(train(tmp_path / "second", first.path, train__steps="24", optimizer__learning_rate="0.001")) == before
+    )
+    with pytest.raises(UserError, match="is at step 16 already; set train.steps above that"):
+        train(tmp_path / "third", first.path)
+
+
+def test_the_summary_says_what_was_run(tmp_path: Path) -> None:
+    summary = json.loads((train(tmp_path / "run").path / "summary.json").read_text())
+    assert summary["parameters"] == 61_706 and summary["step"] == 16 and summary["examples"] == 256
+    assert summary["data"]["splits"] == {"train": 64, "validation": 32, "test": 32}
+    assert summary["guarantee"].startswith("bit-identical")
