@@ -76,6 +76,11 @@ def complete(values: Mapping[str, Any], flags: Mapping[str, str]) -> Complete:
     return Complete(flat, origin, tuple(notes))
 
 
+def fields(flat: Flat) -> dict[str, Field]:
+    """What each key of a complete config takes."""
+    return _schema(flat, {})[0]
+
+
 def hyper_keys(flat: Flat) -> list[str]:
     """The keys of the numbers that may vary, in a fixed order."""
     fields, _ = _schema(flat, {})

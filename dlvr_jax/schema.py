@@ -140,8 +140,10 @@ def _fits(value: Any, kind: Any) -> bool:
     if get_origin(kind) is Literal:
         return any(value == choice and type(value) is type(choice) for choice in get_args(kind))
     if get_origin(kind) is tuple:
-        item = get_args(kind)[0]
-        return isinstance(value, tuple | list) and all(_fits(part, item) for part in value)
+        items = get_args(kind)
+        if not isinstance(value, tuple | list) or (items[-1] is not ... and len(value) != len(items)):
+            return False
+        return all(_fits(part, items[0] if items[-1] is ... else items[place]) for place, part in enumerate(value))
     if kind is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
     if kind is int:
@@ -153,7 +155,9 @@ def _type_name(kind: Any) -> str:
     if get_origin(kind) is Literal:
         return "one of " + ", ".join(repr(choice) for choice in get_args(kind))
     if get_origin(kind) is tuple:
-        return f"a list of {_type_name(get_args(kind)[0])}"
+        items = get_args(kind)
+        names = {int: "whole numbers", float: "numbers", str: "texts"}
+        return f"a list of {'' if items[-1] is ... else f'{len(items)} '}{names.get(items[0], str(items[0]))}"
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", types.NoneType: "none"}
     return names.get(kind, str(kind))
 

@@ -10,6 +10,8 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from dlvr_jax.errors import UserError
+
 
 @dataclass(frozen=True)
 class Placement:
@@ -19,7 +21,13 @@ class Placement:
 
     @classmethod
     def over(cls, devices: int) -> "Placement":
-        """The first `devices` devices, as the axis "data"."""
+        """The first `devices` devices, as the axis "data".
+
+        Raises:
+            UserError: there are not that many.
+        """
+        if devices > jax.device_count():
+            raise UserError(f"mesh.data = {devices}: this machine has {jax.device_count()} devices; use at most that many")
         return cls(Mesh(np.array(jax.devices()[:devices]), ("data",)))
 
     def everywhere(self, tree: Any) -> Any:
