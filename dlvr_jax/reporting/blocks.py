@@ -29,6 +29,11 @@ class Block:
     numeric: frozenset[int] = field(default_factory=frozenset)
 
     @property
+    def wide(self) -> bool:
+        """Whether it takes a row of the page for itself."""
+        return bool(self.pictures or self.passages) or len(self.columns) > 5
+
+    @property
     def size(self) -> int:
         """About how many bytes it adds to the page."""
         texts = [self.svg, *self.passages, *(cell for row in self.rows for cell in row)]
@@ -36,7 +41,7 @@ class Block:
 
 
 def blocks(shown: Mapping[str, Display], budget: int) -> list[Block]:
-    """All displays in the order of their names, within about `budget` bytes; what has no room is named."""
+    """All displays, narrow ones first, each kind by name, within about `budget` bytes; what has no room is named."""
     made: list[Block] = []
     share = budget // max(sum(isinstance(display, Images) for display in shown.values()), 1) // 2
     for name, display in sorted(shown.items()):
@@ -45,7 +50,7 @@ def blocks(shown: Mapping[str, Display], budget: int) -> list[Block]:
             block = Block(block.title, note=f"Left out to keep this page small; it is in samples/, as {name}.npz.")
         budget -= block.size
         made.append(block)
-    return made
+    return sorted(made, key=lambda block: (block.wide, not block.svg))
 
 
 def _block(name: str, display: Display, share: int) -> Block:
@@ -58,8 +63,8 @@ def _block(name: str, display: Display, share: int) -> Block:
             return Block(title, passages=passages, note=_left_out(len(display.passages), _PASSAGES, "passages"))
         case Curves():
             lines = [
-                Series(line, np.asarray(display.x, float), np.asarray(y, float))
-                for line, y in zip(display.names, display.y, strict=True)
+                Series(display.names[index], np.asarray(display.x, float), np.asarray(y, float), index)
+                for index, y in enumerate(display.y)
             ]
             return Block(title, svg=line_chart(lines, display.x_label, display.y_label, f"{title}: {display.y_label}"))
         case HeatMap():

@@ -61,8 +61,11 @@ def _series(name: str, lines: Sequence[Mapping[str, Any]]) -> list[Series]:
         if line["split"] in _SPLITS and isinstance(value, int | float):
             points.setdefault((line["split"], line.get("member")), []).append((line["step"], value))
     order = sorted(points, key=lambda key: _SPLITS.index(key[0]))
-    thinned = [(split, _thinned(np.array(points[split, member], float))) for split, member in order]
-    return [Series(split, pairs[:, 0], pairs[:, 1]) for split, pairs in thinned]
+    made = []
+    for split, member in order:
+        pairs = _thinned(np.array(points[split, member], float))
+        made.append(Series(split, pairs[:, 0], pairs[:, 1], _SPLITS.index(split)))
+    return made
 
 
 def _thinned(pairs: Float[np.ndarray, "points 2"]) -> Float[np.ndarray, "fewer 2"]:

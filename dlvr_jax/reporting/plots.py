@@ -28,6 +28,7 @@ _VARIABLES = {
     _ON_COLOUR: "#ffffff",
     **{_LINES[index]: f"var(--line{index}, {colour})" for index, colour in enumerate(_PALETTE)},
 }
+_WIDTH = 360  # of a drawing: a phone's, so that letters keep their size there
 _DASHES = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
 _POSITIVE, _NEGATIVE = (0, 114, 178), (213, 94, 0)  # heat maps: opacity over the page tells the size
 _LARGEST = 160  # rows or columns of a heat map; larger ones are averaged down
@@ -55,30 +56,31 @@ _RC: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Series:
-    """One line. Those of one name share colour and legend entry (the members of a population)."""
+    """One line. Those of one style share colour, dashes and legend entry (the members of a population)."""
 
     name: str
     x: Float[np.ndarray, " points"]
     y: Float[np.ndarray, " points"]
+    style: int = 0
 
 
 def line_chart(series: Sequence[Series], x_label: str, y_label: str, alt: str) -> str:
     """Lines over one axis as an SVG element; y is logarithmic where the lines span orders of magnitude."""
-    with _Drawing(alt, (360, 230)) as drawing:
+    with _Drawing(alt, 230.0) as drawing:
         axes = drawing.axes
-        names = list(dict.fromkeys(one.name for one in series))
+        named: set[int] = set()
         for one in series:
-            index = names.index(one.name)
             axes.plot(
                 one.x,
                 one.y,
-                color=_LINES[index % len(_LINES)],
-                linestyle=_DASHES[index % len(_DASHES)],
-                linewidth=1.7 if len(series) == len(names) else 0.8,
+                color=_LINES[one.style % len(_LINES)],
+                linestyle=_DASHES[one.style % len(_DASHES)],
+                linewidth=1.7 if len(series) == len({one.style for one in series}) else 0.8,
                 marker="o" if np.isfinite(one.y).sum() <= 12 else "",
                 markersize=3.5,
-                label=one.name if one is next(other for other in series if other.name == one.name) else "",
+                label="" if one.style in named else one.name,
             )
+            named.add(one.style)
         if _spans_magnitudes(series):
             axes.set_yscale("log")
         else:
@@ -89,8 +91,8 @@ def line_chart(series: Sequence[Series], x_label: str, y_label: str, alt: str) -
         axes.tick_params(length=0)
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
-        if len(names) > 1:
-            columns = min(len(names), 3)
+        if named - {0}:
+            columns = min(len(named), 3)
             axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0.2, handlelength=2.2)
     return drawing.svg
 
@@ -107,7 +109,7 @@ def heat_map(
     rows, columns = values.shape
     annotated = max(rows, columns) <= _ANNOTATED
     height = 330 * min(max(rows / max(columns, 1), 0.5), 1.4) + 40
-    with _Drawing(alt, (360, height)) as drawing:
+    with _Drawing(alt, height) as drawing:
         axes = drawing.axes
         shown, block = _averaged(values)
         strength = _strength(shown)
@@ -135,8 +137,8 @@ class _Drawing:
     svg: str
     axes: "Axes"
 
-    def __init__(self, alt: str, size: tuple[float, float]) -> None:
-        self._alt, self._size = alt, size
+    def __init__(self, alt: str, height: float) -> None:
+        self._alt, self._height = alt, height
 
     def __enter__(self) -> "_Drawing":
         import matplotlib
@@ -145,7 +147,7 @@ class _Drawing:
 
         self._style = matplotlib.rc_context(_RC | {"svg.hashsalt": self._alt})
         self._style.__enter__()
-        self._figure: Figure = Figure(figsize=(self._size[0] / 72, self._size[1] / 72), layout="constrained")
+        self._figure: Figure = Figure(figsize=(_WIDTH / 72, self._height / 72), layout="constrained")
         FigureCanvasSVG(self._figure)
         self.axes = self._figure.add_subplot()
         return self
@@ -228,9 +230,9 @@ def _name_ticks(axes: "Axes", axis: str, names: Sequence[str], count: int) -> No
 def _write_cells(
     axes: "Axes", values: Float[np.ndarray, "rows columns"], strength: Float[np.ndarray, "rows columns"]
 ) -> None:
-    """The value of each cell but zeros, in a colour that reads on it."""
+    """The value of each cell that shows (over a hundredth of the largest), in a colour that reads on it."""
     for (row, column), value in np.ndenumerate(values):
-        if value:
+        if strength[row, column] > 0.1:
             text = f"{value:.0f}" if float(value).is_integer() else f"{value:.2g}"
             colour = _ON_COLOUR if strength[row, column] > 0.6 else _TEXT
             axes.text(column, row, text, ha="center", va="center", fontsize=9, color=colour)
