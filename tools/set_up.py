@@ -55,8 +55,11 @@ def claim(folder: Path) -> None:
 
 
 def lock_file(folder: Path) -> Path:
-    """Lies in every environment that launch.sh has made, and is never deleted."""
-    return folder / ".lock"
+    """Lies in every environment that launch.sh has made, and is never deleted.
+
+    Not named `.lock`: uv locks that one itself, in every environment, and would wait five minutes for this process.
+    """
+    return folder / ".launch_lock"
 
 
 @contextmanager
