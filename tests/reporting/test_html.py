@@ -137,6 +137,18 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     assert outline.text.count("alert(1)") >= 8 and "{{ 7 * 7 }}" in outline.text
 
 
+@pytest.mark.parametrize("shape", [(3, 4), (30, 40), (1, 1), (1, 400)])
+@pytest.mark.parametrize("value", [0.0, float("nan"), float("inf"), -1e300])
+def test_strange_numbers_are_drawn_without_a_warning(tmp_path: Path, shape: tuple[int, int], value: float) -> None:
+    strange = np.full(shape, value)
+    shown = {
+        "map": HeatMap(strange, (), (), "x", "y"),
+        "curves": Curves(np.arange(float(shape[1])), strange, tuple(map(str, range(shape[0]))), "x", "y"),
+    }
+    page = write_report(made_up_run(tmp_path, displays=shown)).read_text(encoding="utf-8")
+    assert {"Map", "Curves"} <= set(Outline(page).text.splitlines())
+
+
 def test_much_to_show_stays_under_two_megabytes(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     shown = {f"n{i}": Images(rng.integers(0, 255, (64, 128, 128, 3), np.uint8), (), "Noise") for i in range(3)}
