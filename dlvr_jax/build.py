@@ -9,7 +9,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax.errors import FlaxError
 
 from dlvr_jax.check import FILLED, Flat, hyper_keys, named, own_arguments
 from dlvr_jax.data.augment import augment
@@ -139,21 +138,20 @@ def _optimizer(flat: Flat, train: TrainSection) -> Chain:
 
 
 def _check_shapes(experiment: Experiment) -> None:
-    """Traces the model on the data's shapes, and asks the task for its metrics' names."""
+    """Traces model and task on the data's shapes, and asks the task for its metrics' names."""
     e = experiment
+    batch = jax.tree.map(lambda leaf: leaf[0], e.example_batch) if e.train.accumulate > 1 else e.example_batch
     try:
-        state = jax.eval_shape(e.task.init, e.seed, e.hyper, e.example_batch)
-    except (ValueError, TypeError, FlaxError) as error:
+        state = jax.eval_shape(e.task.init, np.uint32(e.seed), e.hyper, e.example_batch)
+        sums, outputs, _ = jax.eval_shape(e.task.eval_step, state, batch, None)
+    except Exception as error:  # the model may be the user's own, and fail in any way
         shapes = {name: feature.shape for name, feature in e.data.spec.features.items()}
         raise UserError(
-            f"model.name = {e.flat['model.name']}: does not take {shapes} of {e.flat['data.name']}: "
-            f"{str(error).splitlines()[0]}"
+            f"model.name = {e.flat['model.name']}: fails on {shapes} of data.name = {e.flat['data.name']}: "
+            f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
         ) from error
-    if e.evaluation.best is not None:
-        batch = jax.tree.map(lambda leaf: leaf[0], e.example_batch) if e.train.accumulate > 1 else e.example_batch
-        sums, outputs, _ = jax.eval_shape(e.task.eval_step, state, batch, None)
-        ones = jax.tree.map(lambda leaf: np.ones(leaf.shape, leaf.dtype), (sums, outputs))
-        names = e.task.finish(*ones)
-        if e.evaluation.best not in names:
-            shown = ", ".join(name for name in names if "/" not in name)
-            raise UserError(f"eval.best = {e.evaluation.best}: no such metric; there are {shown}")
+    ones = jax.tree.map(lambda leaf: np.ones(leaf.shape, leaf.dtype), (sums, outputs))
+    names = e.task.finish(*ones)
+    if e.evaluation.best is not None and e.evaluation.best not in names:
+        shown = ", ".join(name for name in names if "/" not in name)
+        raise UserError(f"eval.best = {e.evaluation.best}: no such metric; there are {shown}")

@@ -102,8 +102,10 @@ def named(flat: Flat, key: str) -> Callable[..., Any]:
 
 def _schema(values: Mapping[str, Any], flags: Mapping[str, str]) -> tuple[dict[str, Field], dict[str, str]]:
     """Every key that there is, given the names; and for each section whose keys these are."""
-    defaults = {"optimizer.name": "adam", "optimizer.schedule": "constant"}
-    names = {key: str(flags.get(key, values.get(key, defaults.get(key, "")))) for key in NAMES}
+    shared = {
+        key: field for section, kind in SECTIONS.items() for key, field in _keys(section, fields_of(kind)).items()
+    }
+    names = {key: str(flags.get(key) or values.get(key) or _default_name(shared.get(key))) for key in NAMES}
     faults = [f"{key}: is missing; it names a {key.partition('.')[0]}" for key, name in names.items() if not name]
     found: dict[str, Callable[..., Any]] = {}
     for key, name in names.items():
@@ -113,17 +115,18 @@ def _schema(values: Mapping[str, Any], flags: Mapping[str, str]) -> tuple[dict[s
             faults += error.faults
     if faults:
         raise UserError(*faults)
-    fields = {"seed": Field("seed", (int,), Between(0, 2**32 - 1), 0, False)}
-    for section, shared in SECTIONS.items():
-        fields |= _keys(section, fields_of(shared))
+    fields = {"seed": Field("seed", (int,), Between(0, 2**32 - 1), 0, False)} | shared
     for key, target in found.items():
-        section = key.partition(".")[0]
-        fields[key] = Field(key, (str,), None, REQUIRED, False)
-        fields |= _keys(section, fields_of(target, NAMES[key][1], FILLED))
+        fields.setdefault(key, Field(key, (str,), None, REQUIRED, False))
+        fields |= _keys(key.partition(".")[0], fields_of(target, NAMES[key][1], FILLED))
     if "augment" in fields_of(found["task.name"], "loss"):
         fields |= _keys("augment", fields_of(augment, skip=FILLED))
     targets = {section: f"config.{section}" for section in SECTIONS}
     return fields, targets | {"task": names["task.name"], "model": names["model.name"]}
+
+
+def _default_name(field: Field | None) -> str:
+    return "" if field is None or field.default is REQUIRED else field.default
 
 
 def _keys(section: str, fields: Mapping[str, Field]) -> dict[str, Field]:

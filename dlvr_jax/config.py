@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from dlvr_jax.errors import UserError
 from dlvr_jax.schema import nearest
 
@@ -62,20 +64,23 @@ def load(source: Source) -> dict[str, Any]:
     if not callable(getattr(module, "get_config", None)):
         raise UserError(f"{source.file}: a config file must define get_config(arg)")
     try:
-        return flatten(module.get_config(source.argument).to_dict())
+        found = module.get_config(source.argument)
     except Exception as error:
-        raise UserError(f"{_place(source.file, error)}: {_message(error)}") from None
+        raise UserError(f"{_place(source.file, error)}: {_message(error)}") from error
+    if not isinstance(found, ConfigDict):
+        raise UserError(f"{source.file}: get_config returns {type(found).__name__}; it must return a ConfigDict")
+    return flatten(found.to_dict())
 
 
 def _execute(file: Path) -> Any:
     spec = importlib.util.spec_from_file_location(f"config_{file.stem}", file)
     if spec is None or spec.loader is None:
-        raise UserError(f"{file}: a config is a Python file (.py)")
+        raise UserError(f"{file} is no config: a config is a Python file (.py)")
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise UserError(f"{_place(file, error)}: the config file fails: {_message(error)}") from None
+        raise UserError(f"{_place(file, error)}: the config file fails: {_message(error)}") from error
     return module
 
 

@@ -175,7 +175,7 @@ def parse(text: str, field: Field) -> Any:
     value = tuple(value) if isinstance(value, list) else value
     if any(get_origin(kind) is tuple for kind in field.types) and not isinstance(value, tuple):
         value = (value,)
-    return normal(value, field) if fault_of(value, field) is None else text
+    return normal(value, field) if any(_fits(value, kind) for kind in field.types) else text
 
 
 def normal(value: Any, field: Field) -> Any:

@@ -1,7 +1,12 @@
-"""What every program here begins and ends with: arguments, and how a fault becomes a line and an exit code."""
+"""What every program here begins and ends with: arguments, and how a fault becomes a line and an exit code.
+
+`DLVR_TRACEBACK=1` shows where a fault comes from: for who writes a model or a config.
+"""
 
 import argparse
+import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
@@ -26,12 +31,18 @@ def main(program: Callable[[Sequence[str]], int | None]) -> None:
     try:
         code = program(sys.argv[1:])
     except UserError as error:
-        for fault in error.faults:
-            print(f"error: {fault}", file=sys.stderr)
-        code = 1
+        code = _print_faults(error.faults, error)
+    except OSError as error:
+        code = _print_faults((f"{error.filename}: {error.strerror}" if error.filename else str(error),), error)
     except KeyboardInterrupt:
         code = 130
-    except BrokenPipeError:
-        code = 141
-    sys.stdout.flush()
     sys.exit(code)
+
+
+def _print_faults(faults: Sequence[str], error: Exception) -> int:
+    """One line each; where they come from only if asked for."""
+    if os.environ.get("DLVR_TRACEBACK"):
+        traceback.print_exception(error)
+    for fault in faults:
+        print(f"error: {' '.join(fault.split())}", file=sys.stderr)
+    return 1

@@ -73,6 +73,10 @@ class Classification:
         logits = self.model.apply(
             {"params": params, **variables}, self._standardized(_unit(batch["image"])), train=False
         )
+        if logits.shape[1:] != (len(self.class_names),):
+            raise ValueError(
+                f"it gives {logits.shape[1:]} an image, not a logit for each of {len(self.class_names)} classes"
+            )
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"])
         outputs = {
             "index": batch["index"],

@@ -111,8 +111,8 @@ def restore(
 
 def read(path: Path) -> tuple[Leaves, dict[str, Any]]:
     """The leaves of one checkpoint by name, and its memory. Raises UserError if it is damaged."""
+    meta = read_meta(path)
     try:
-        meta = json.loads((path / "meta.json").read_text(encoding="utf-8"))
         leaves: Leaves = {name: np.asarray(leaf) for name, leaf in _orbax().restore(path.absolute() / "state").items()}
     except Exception as error:  # a damaged file shows up in orbax as almost any error
         raise UserError(f"{path} is damaged: {_first_line(error)}") from None
@@ -120,6 +120,17 @@ def read(path: Path) -> tuple[Leaves, dict[str, Any]]:
         if meta["digests"].get(name) != digest:
             raise UserError(f"{path} is damaged: {name} is not what was saved")
     return leaves, meta["memory"]
+
+
+def read_meta(path: Path) -> dict[str, Any]:
+    """What a checkpoint says of itself: "digests" of its leaves, "memory". Raises UserError if that is damaged."""
+    try:
+        meta: dict[str, Any] = json.loads((path / "meta.json").read_text(encoding="utf-8"))
+        if not (isinstance(meta["digests"], dict) and isinstance(meta["memory"], dict)):
+            raise ValueError("meta.json is not what was saved")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is damaged: {_first_line(error)}") from None
+    return meta
 
 
 def digests(leaves: Leaves) -> dict[str, str]:

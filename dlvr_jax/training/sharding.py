@@ -27,7 +27,9 @@ class Placement:
             UserError: there are not that many.
         """
         if devices > jax.device_count():
-            raise UserError(f"mesh.data = {devices}: this machine has {jax.device_count()} devices; use at most that many")
+            raise UserError(
+                f"mesh.data = {devices}: this machine has {jax.device_count()} devices; use at most that many"
+            )
         return cls(Mesh(np.array(jax.devices()[:devices]), ("data",)))
 
     def everywhere(self, tree: Any) -> Any:
