@@ -30,9 +30,10 @@ def learning_charts(lines: Sequence[Mapping[str, Any]]) -> list[Chart]:
 
 
 def bookkeeping_charts(lines: Sequence[Mapping[str, Any]]) -> list[Chart]:
-    """How it is learned: learning rate, norms, speed, as far as the lines have them."""
-    present = set(_names(lines))
-    return _charts([name for name in BOOKKEEPING if name in present and name != "seconds"], lines)
+    """How it is learned: learning rate, norms, speed, as far as the lines of training have them."""
+    training = [line for line in lines if line["split"] == "train"]
+    present = set(_names(training))
+    return _charts([name for name in BOOKKEEPING if name in present and name != "seconds"], training)
 
 
 def _names(lines: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dlvr_jax.displays import Curves, HeatMap, Images, Table, Text
+from dlvr_jax.reporting.blocks import blocks
 from dlvr_jax.reporting.html import write_report
 from dlvr_jax.run import Run
 from tests.reporting.made_up import COMMAND, made_up_run, record
@@ -139,14 +140,13 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shape", [(3, 4), (30, 40), (1, 1), (1, 400)])
 @pytest.mark.parametrize("value", [0.0, float("nan"), float("inf"), -1e300])
-def test_strange_numbers_are_drawn_without_a_warning(tmp_path: Path, shape: tuple[int, int], value: float) -> None:
+def test_strange_numbers_are_drawn_without_a_warning(shape: tuple[int, int], value: float) -> None:
     strange = np.full(shape, value)
     shown = {
         "map": HeatMap(strange, (), (), "x", "y"),
         "curves": Curves(np.arange(float(shape[1])), strange, tuple(map(str, range(shape[0]))), "x", "y"),
     }
-    page = write_report(made_up_run(tmp_path, displays=shown)).read_text(encoding="utf-8")
-    assert {"Map", "Curves"} <= set(Outline(page).text.splitlines())
+    assert all("<svg" in block.svg for block in blocks(shown, 10**6))
 
 
 def test_much_to_show_stays_under_two_megabytes(tmp_path: Path) -> None:
