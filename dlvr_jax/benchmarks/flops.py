@@ -22,12 +22,43 @@ import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
 # Floating-point numbers come out, but nothing is computed.
-_FREE = frozenset({
-    "bitcast_convert_type", "broadcast_in_dim", "concatenate", "convert_element_type", "copy", "copy_p", "device_put",
-    "dynamic_slice", "dynamic_update_slice", "expand_dims", "gather", "iota", "mesh_cast", "optimization_barrier", "pad",
-    "pbroadcast", "pvary", "reduce_precision", "reshape", "reshard", "rev", "scatter", "select_n", "sharding_constraint",
-    "slice", "sort", "split", "squeeze", "stop_gradient", "tile", "top_k", "transpose", "unstack",
-})
+_FREE = frozenset(
+    {
+        "bitcast_convert_type",
+        "broadcast_in_dim",
+        "concatenate",
+        "convert_element_type",
+        "copy",
+        "copy_p",
+        "device_put",
+        "dynamic_slice",
+        "dynamic_update_slice",
+        "expand_dims",
+        "gather",
+        "iota",
+        "mesh_cast",
+        "optimization_barrier",
+        "pad",
+        "pbroadcast",
+        "pvary",
+        "reduce_precision",
+        "reshape",
+        "reshard",
+        "rev",
+        "scatter",
+        "select_n",
+        "sharding_constraint",
+        "slice",
+        "sort",
+        "split",
+        "squeeze",
+        "stop_gradient",
+        "tile",
+        "top_k",
+        "transpose",
+        "unstack",
+    }
+)
 
 
 def count_flops(jaxpr: ClosedJaxpr) -> int:
@@ -56,7 +87,7 @@ def _count_one(equation: Any) -> int:
 
 
 def _inner(parts: Any) -> Iterator[Jaxpr]:
-    """The programs inside an equation: calls, `jit`, `remat`, custom derivatives, a `while` (its condition and body)."""
+    """The programs inside an equation: a call, `jit`, `remat`, custom derivatives, a `while` (condition and body)."""
     for part in parts:
         if isinstance(part, ClosedJaxpr):
             yield part.jaxpr
@@ -95,19 +126,25 @@ def _dot_general(equation: Any) -> int:
 
 
 def _convolution(equation: Any) -> int:
-    """2 x batch x output features x input features of a group x (output place, kernel place) pairs that meet an element."""
+    """2 x batch x output features x input features of a group x pairs of output and kernel place that meet."""
     parts, (left, right) = equation.params, (variable.aval.shape for variable in equation.invars)
     out, places = equation.outvars[0].aval.shape, parts["dimension_numbers"]
     pairs = 1
     for axis, (low, _) in enumerate(parts["padding"]):
         pairs *= _meeting(
-            left[places.lhs_spec[2 + axis]], right[places.rhs_spec[2 + axis]], out[places.out_spec[2 + axis]],
-            parts["window_strides"][axis], low, parts["lhs_dilation"][axis], parts["rhs_dilation"][axis])
+            left[places.lhs_spec[2 + axis]],
+            right[places.rhs_spec[2 + axis]],
+            out[places.out_spec[2 + axis]],
+            parts["window_strides"][axis],
+            low,
+            parts["lhs_dilation"][axis],
+            parts["rhs_dilation"][axis],
+        )
     return 2 * out[places.out_spec[0]] * out[places.out_spec[1]] * right[places.rhs_spec[1]] * pairs
 
 
 def _meeting(size: int, kernel: int, out: int, stride: int, low: int, spread: int, dilation: int) -> int:
-    """Along one axis: pairs of an output and a kernel place whose input place holds an element, neither border nor hole."""
+    """Along one axis: pairs of output and kernel place that meet an element of the input, no border or hole."""
     count = 0
     for tap in range(kernel):
         places = range(tap * dilation - low, tap * dilation - low + out * stride, stride)

@@ -3,34 +3,37 @@
 import os
 import sys
 from collections.abc import Sequence
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 _PIPED = 1000  # columns: a row stays on its line, for grep
+_UNFOLDED = 32  # columns: cells no longer than this are folded last
+_LAST = 16  # columns: the least that stays for the last column
 
 
-def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> None:
-    """Prints to stdout; `right` names the columns of numbers. Cells that do not fit are folded. An empty header is left out."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", show_header=any(header), pad_edge=False)
-    for name in header:
-        table.add_column(Text(name), justify="right" if name in right else "left", overflow="fold")
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> None:
+    """Prints to stdout, with an empty line after it; `right` names the columns of numbers.
+
+    Where the rows do not fit, the last column is folded, then cells of more than 32 characters.
+    """
+    console = _console()
+    widths = [min(_UNFOLDED, max(len(row[place]) for row in [header, *rows])) for place in range(len(header) - 1)]
+    whole = sum(widths) + 2 * len(header) + _LAST <= console.width
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name, width in zip(header, [*widths, None], strict=True):
+        side: Literal["left", "right"] = "right" if name in right else "left"
+        table.add_column(Text(name), justify=side, width=width if whole else None, overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
-    console = console_for_tables()
-    console.print(Text(title, style="bold"), soft_wrap=True)
-    if rows:
+    with console.capture() as captured:
         console.print(table)
-    console.print()
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()), end="\n\n", flush=True)
 
 
-def print_line(text: str) -> None:
-    """Prints a line to stdout, broken between words on a terminal."""
-    console_for_tables().print(Text(text))
-
-
-def console_for_tables() -> Console:
+def _console() -> Console:
     """As wide as the terminal, or as `COLUMNS` says."""
-    narrow = sys.stdout.isatty() or os.environ.get("COLUMNS")
-    return Console(width=None if narrow else _PIPED, highlight=False, markup=False, emoji=False)
+    fits = sys.stdout.isatty() or os.environ.get("COLUMNS")
+    return Console(width=None if fits else _PIPED, highlight=False, markup=False, emoji=False)
