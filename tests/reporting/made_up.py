@@ -16,6 +16,16 @@ CONFIG = {
     "optimizer": {"learning_rate": 0.002},
 }
 COMMAND = "train configs/cnn/lenet5_digits.py --config.data.path=" + "/a/long/path" * 12
+ENVIRONMENT = {
+    "command": COMMAND,
+    "versions": {"jax": "0.12.0"},
+    "device": {"platform": "cpu", "kind": "cpu", "count": 1},
+    "cpu": {"model": "a CPU", "threads": 2},
+    "flags": {},
+    "git": {"commit": "69cf386", "dirty": False},
+    "form": {"members": 1},
+    "resumed": [],
+}
 ORIGIN = {"model.name": "config", "data.name": "config", "optimizer.learning_rate": "flag", "train.steps": "default"}
 
 
@@ -59,12 +69,8 @@ def lines() -> list[dict]:
 
 def made_up_run(path: Path, finished: bool = True, displays: dict[str, Display] | None = None) -> Run:
     run = Run(path)
-    device = {"platform": "cpu", "kind": "cpu", "count": 1}
     run.write("config.json", record())
-    run.write(
-        "environment.json",
-        {"command": COMMAND, "versions": {"jax": "0.12.0"}, "device": device, "flags": {}},
-    )
+    run.write("environment.json", ENVIRONMENT)
     for line in lines():
         run.append_metrics(line)
     run.write_displays(40, every_display() if displays is None else displays)
@@ -72,13 +78,20 @@ def made_up_run(path: Path, finished: bool = True, displays: dict[str, Display] 
         run.write(
             "summary.json",
             {
+                "config": "configs/cnn/lenet5_digits.py",
+                "task": "classification.Classification",
+                "model": "cnn.lenet5.LeNet5",
                 "step": 40,
+                "tested_step": 40,
                 "examples": 2560,
                 "seconds": 4.5,
                 "metrics": {"test/loss": 0.04, "test/accuracy": 0.9911, "test/f1/7": 0.123456},
                 "parameters": 61706,
                 "params_sha256": "9b1f" * 16,
                 "data": {"name": "digits", "splits": {"train": 1257}},
+                "versions": ENVIRONMENT["versions"],
+                "device": ENVIRONMENT["device"],
+                "git": ENVIRONMENT["git"],
                 "compiled": {"programs": 3, "seconds": 2.9, "cache_hits": 0},
                 "guarantee": "bit-identical on the same device",
             },
