@@ -22,6 +22,11 @@ from dlvr_jax.errors import UserError
 
 FORMAT = 1
 TIMES = frozenset({"seconds", "examples_per_second"})  # what may differ between equal runs
+KEYS = {
+    "config.json": ("config_file", "argument", "fingerprint", "config", "origin"),
+    "environment.json": ("command", "versions", "device", "cpu", "flags", "git", "form", "resumed"),
+    "summary.json": ("step", "metrics", "params_sha256", "data", "guarantee"),
+}
 
 
 @dataclass(frozen=True)
@@ -124,6 +129,8 @@ class Run:
             raise UserError(f"{path} cannot be read: {error}; restore it or start the run anew elsewhere") from None
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise UserError(f"{path} is not of format {FORMAT}: it was written by another version, or damaged")
+        if missing := [key for key in KEYS[name] if key not in content]:
+            raise UserError(f"{path} is damaged: it has no {missing[0]}; restore it or start the run anew elsewhere")
         return content
 
 

@@ -1,0 +1,59 @@
+"""From a run folder back to the objects that it was made with: by its own record, not its config file."""
+
+import jax
+
+from dlvr_jax import check, config
+from dlvr_jax.build import Experiment
+from dlvr_jax.errors import UserError
+from dlvr_jax.reporting.console import warn
+from dlvr_jax.run import Run
+from dlvr_jax.tasks.task import evaluated
+from dlvr_jax.training.checkpoint import restore, steps
+from dlvr_jax.training.loop import Memory, Training
+from dlvr_jax.training.sharding import Placement
+
+
+def source_of(run: Run) -> config.Source:
+    """The config file that the run names; it need not exist any more."""
+    record = run.record
+    return config.Source(config.ROOT / record["config_file"], record["argument"])
+
+
+def complete_of(run: Run) -> check.Complete:
+    """The run's complete config, with who set each key.
+
+    Raises:
+        UserError: it does not fit the signatures of today's code, a line for each key.
+    """
+    record = run.record
+    try:
+        complete = check.complete(config.flatten(record["config"]), {})
+    except UserError as error:
+        raise UserError(*(f"{run.path / 'config.json'}: {fault}" for fault in error.faults)) from None
+    origin = {key: record["origin"].get(key, "default") for key in complete.flat}
+    return check.Complete(complete.flat, origin)
+
+
+def restored(run: Run, experiment: Experiment, step: int | None = None) -> Training:
+    """The training as its newest whole checkpoint left it, or as that of `step` did; without data.
+
+    Raises:
+        UserError: there is no such checkpoint, it is damaged, or it does not fit the experiment.
+    """
+    found = steps(run.checkpoints)
+    if not found:
+        raise UserError(f"{run.path} has no checkpoint; the same train command goes on where it stopped")
+    if step is not None and step not in found:
+        raise UserError(f"{run.path} has no checkpoint of step {step}; there are {', '.join(map(str, found))}")
+    like = jax.eval_shape(experiment.task.init, experiment.seed, experiment.hyper, experiment.example_batch)
+    best = None if experiment.evaluation.best is None else evaluated(like)
+    whole = restore(run.checkpoints, {"state": like, "best": best}, warn if step is None else _refuse, step)
+    assert whole is not None
+    tree, memory = whole
+    state = Placement.over(experiment.devices).everywhere(tree["state"])
+    remembered = Memory(**{**memory, "window": {}})
+    return Training(run, experiment.task, {}, experiment.train, experiment.evaluation, state, tree["best"], remembered)
+
+
+def _refuse(fault: str) -> None:
+    raise UserError(f"{fault}; choose another --step")
