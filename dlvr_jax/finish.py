@@ -20,6 +20,7 @@ def finish(
 ) -> None:
     """Writes `samples/`, `summary.json` and `report.html`, and prints what came out."""
     from dlvr_jax.reporting.html import write_report
+    from dlvr_jax.reporting.tensorboard import write_tensorboard
 
     task, step, seconds = experiment.task, int(training.state.step), training.memory.seconds
     state = chosen_state(training)
@@ -55,6 +56,7 @@ def finish(
             "guarantee": guarantee.guarantee(environment["resumed"]),
         },
     )
+    write_tensorboard(run)
     console.print_result(metrics, write_report(run), seconds)
 
 

@@ -32,12 +32,12 @@ class Split:
 
 def evaluate(task: Task, state: State, split: Split) -> tuple[dict[str, Total], dict[str, np.ndarray]]:
     """Sums over all batches, in float64, and the outputs of the real examples, in order."""
-    carry, sums, outputs, masks = None, [], [], []
+    program, carry, sums, outputs, masks = None, None, [], [], []
     assert split.batches.num_batches is not None
     for payload in payloads(split.batches, 0, split.batches.num_batches):
         masks.append(payload["mask"])
         payload = split.placement.rows(payload)
-        program = eval_program(task, state, split.resident, payload, carry)
+        program = program or eval_program(task, state, split.resident, payload, carry)
         one, output, carry = program(state, split.resident, payload, carry)
         sums.append(one)
         outputs.append(output)

@@ -105,15 +105,15 @@ def _loop(
     shown: dict[str, float] = {}
     clock = _Clock(t, step)
 
-    def log(kind: str, metrics: Mapping[str, float]) -> None:
-        line = {"step": step, "split": kind, **metrics, **clock.read(step)}
+    def log(split: str, metrics: Mapping[str, float]) -> None:
+        line = {"step": step, "split": split, **metrics, **clock.read(step, split)}
         t.run.append_metrics(line)
         board.write(line)
 
-    batches = payloads(split.batches, step, t.last, per_call=per_call)
+    batches, program = payloads(split.batches, step, t.last, per_call=per_call), None
     while step < t.last and not _stops_early(t, step):
         payload = split.placement.rows(next(batches), leading)
-        program = train_program(t.task, per_call, t.state, split.resident, payload)
+        program = program or train_program(t.task, per_call, t.state, split.resident, payload)
         t.state, sums = program(t.state, split.resident, payload)  # dispatched; nothing below waits unless it is due
         pending.append(sums)
         step += per_call
@@ -231,9 +231,11 @@ class _Clock:
         self._at = (step, self._started)
         self.speed: float | None = None
 
-    def read(self, step: int) -> dict[str, float]:
+    def read(self, step: int, split: str = "") -> dict[str, float]:
+        """The times that belong into a line: seconds, and the speed of training into its own."""
         now = time.perf_counter()
         if step > self._at[0]:
             self.speed = (step - self._at[0]) * self._batch / (now - self._at[1])
         self._at = (step, now)
-        return {"seconds": self._before + now - self._started, "examples_per_second": self.speed or 0.0}
+        seconds = {"seconds": self._before + now - self._started}
+        return seconds | ({"examples_per_second": self.speed} if split == "train" and self.speed else {})

@@ -1,0 +1,27 @@
+"""`./launch.sh overhead [CONFIG] [--steps N]`: what the training loop costs beside the compiled step alone."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from dlvr_jax import check, config, runtime
+from dlvr_jax.benchmarks.overhead import measure
+from dlvr_jax.build import build
+from experiments.command import arguments, main
+
+
+def overhead(argv: Sequence[str]) -> None:
+    """Prints a line for each part, as it is measured."""
+    parser = arguments("overhead", "Total wall time of the loop over steps times the bare compiled step.")
+    parser.add_argument("config", metavar="CONFIG", nargs="?", default="configs/cnn/lenet5_fashion_mnist.py")
+    parser.add_argument("--steps", type=int, default=4000, help="of each loop (default: 4000)")
+    known, rest = parser.parse_known_args(argv)
+    complete = check.complete(config.load(config.find(known.config)), config.flags(rest))
+    runtime.start(devices=complete.flat["mesh.data"])
+    with tempfile.TemporaryDirectory() as folder:
+        for part in measure(build(complete.flat), known.steps, Path(folder)):
+            print(f"{part.name:24} {1000 * part.seconds_per_step:8.3f} ms a step  ratio {part.ratio:.3f}", flush=True)
+
+
+if __name__ == "__main__":
+    main(overhead)

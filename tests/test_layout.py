@@ -1,0 +1,110 @@
+"""The house from the roof down: every import points down, and each heavy library has one user."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+# A module may import what stands on its own floor or below. `configs` stands apart.
+FLOORS = (
+    ("experiments",),
+    ("dlvr_jax.sweeps",),
+    ("dlvr_jax.benchmarks",),
+    ("dlvr_jax.load", "dlvr_jax.launch", "dlvr_jax.finish", "dlvr_jax.compare"),
+    ("dlvr_jax.build",),
+    ("dlvr_jax.check",),
+    ("dlvr_jax.training",),
+    ("dlvr_jax.tasks",),
+    ("dlvr_jax.reporting",),
+    ("dlvr_jax.models",),
+    ("dlvr_jax.data",),
+    (
+        "dlvr_jax.run",
+        "dlvr_jax.guarantee",
+        "dlvr_jax.runtime",
+        "dlvr_jax.config",
+        "dlvr_jax.sections",
+        "dlvr_jax.displays",
+    ),
+    ("dlvr_jax.layers",),
+    ("dlvr_jax.metrics",),
+    ("dlvr_jax.schema", "dlvr_jax.atomic_write", "dlvr_jax.errors"),
+)
+ONLY_USERS = {
+    "orbax": ("dlvr_jax.training.checkpoint",),
+    "flax.linen": ("dlvr_jax.models", "dlvr_jax.layers"),
+    "tensorflow_datasets": ("dlvr_jax.data",),
+    "grain": ("dlvr_jax.data",),
+    "matplotlib": ("dlvr_jax.reporting",),
+    "tensorboardX": ("dlvr_jax.reporting",),
+}
+HEAVY = ("matplotlib", "sklearn", "optuna", "tensorflow_datasets", "orbax", "grain", "tensorboardX", "PIL")
+FILES = sorted(path for folder in ("dlvr_jax", "experiments", "configs") for path in (ROOT / folder).rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports(tree: ast.AST) -> set[str]:
+    """Every module that is imported anywhere below a node."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def floor(module: str) -> int | None:
+    for number, names in enumerate(FLOORS):
+        if any(module == name or module.startswith(name + ".") for name in names):
+            return number
+    return None
+
+
+def is_in(module: str, names: tuple[str, ...]) -> bool:
+    return any(module == name or module.startswith(name + ".") for name in names)
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_imports_point_down(path: Path) -> None:
+    module, found = name_of(path), imports(ast.parse(path.read_text()))
+    own = {name for name in found if is_in(name, ("dlvr_jax", "experiments", "configs"))}
+    if module.startswith("configs"):
+        assert all(is_in(name, ("configs", "ml_collections")) for name in found)
+        return
+    if module == "dlvr_jax":  # `dlvr_jax.load` alone, imported when it is called
+        return
+    assert floor(module) is not None, f"{module} has no floor"
+    assert not [name for name in own if floor(name) is None or floor(name) < floor(module)]
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_each_library_that_may_be_replaced_has_one_user(path: Path) -> None:
+    module, found = name_of(path), imports(ast.parse(path.read_text()))
+    for library, users in ONLY_USERS.items():
+        assert is_in(module, users) or not [name for name in found if is_in(name, (library,))], library
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_heavy_libraries_are_imported_where_they_are_used(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    top = imports(ast.Module([node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)], []))
+    assert not [name for name in top if is_in(name, HEAVY)]
+
+
+def test_the_loop_knows_no_family() -> None:
+    families = {
+        folder.name for folder in (ROOT / "configs").iterdir() if folder.is_dir() and folder.name[0] not in "_."
+    }
+    words = {word for path in (ROOT / "dlvr_jax" / "training").glob("*.py") for word in path.read_text().split()}
+    assert not families & words and families
+
+
+def test_package_files_are_empty() -> None:
+    assert not [
+        path for path in FILES if path.name == "__init__.py" and path.parent.name != "dlvr_jax" and path.read_text()
+    ]
