@@ -11,26 +11,40 @@ from rich.text import Text
 
 _PIPED = 1000  # columns: a row stays on its line, for grep
 _UNFOLDED = 32  # columns: cells no longer than this are folded last
-_LAST = 16  # columns: the least that stays for the last column
+_LAST = 10  # columns: the least that stays for the last column
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> None:
     """Prints to stdout, with an empty line after it; `right` names the columns of numbers.
 
-    Where the rows do not fit, the last column is folded, then cells of more than 32 characters.
+    Where the rows do not fit, the last column is folded and cells of more than 32 characters, then the other columns.
     """
     console = _console()
-    widths = [min(_UNFOLDED, max(len(row[place]) for row in [header, *rows])) for place in range(len(header) - 1)]
-    whole = sum(widths) + 2 * len(header) + _LAST <= console.width
+    widths = _widths(header, rows, console.width)
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for name, width in zip(header, [*widths, None], strict=True):
+    for name, width in zip(header, widths, strict=True):
         side: Literal["left", "right"] = "right" if name in right else "left"
-        table.add_column(Text(name), justify=side, width=width if whole else None, overflow="fold")
+        table.add_column(Text(name), justify=side, width=width, overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
     with console.capture() as captured:
         console.print(table)
     print("\n".join(line.rstrip() for line in captured.get().splitlines()), end="\n\n", flush=True)
+
+
+def _widths(header: Sequence[str], rows: Sequence[Sequence[str]], room: int) -> Sequence[int | None]:
+    """Of every column; None is for rich to say. Cells are whole if they fit, else broken between words if that does."""
+    columns = [[row[place] for row in [header, *rows]] for place in range(len(header) - 1)]
+    whole = [min(_UNFOLDED, max(map(len, cells))) for cells in columns]
+    words = [min(_UNFOLDED, max(len(word) for cell in cells for word in cell.split() or [""])) for cells in columns]
+    slack = room - _LAST - 2 * len(header) - sum(words)
+    if slack < 0:
+        return [None] * len(header)
+    widths = []
+    for least, most in zip(words, whole, strict=True):
+        widths.append(min(most, least + slack))
+        slack -= widths[-1] - least
+    return [*widths, None]
 
 
 def _console() -> Console:

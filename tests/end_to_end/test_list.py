@@ -1,0 +1,80 @@
+"""What `list` prints of the project's configs, and of one that is broken."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from dlvr_jax import config
+from dlvr_jax.errors import UserError
+from dlvr_jax.reporting.results import write
+from experiments.list import list_configs
+from tests.reporting.test_results import result
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the cnn configs, with a result for one of them."""
+    shutil.copytree(config.ROOT / "configs" / "cnn", tmp_path / "configs" / "cnn")
+    (tmp_path / "docs" / "results").mkdir(parents=True)
+    write(tmp_path / "docs" / "results" / "lenet5_digits.json", result())
+    monkeypatch.setattr(config, "ROOT", tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+    return tmp_path
+
+
+def row(text: str, name: str) -> list[str]:
+    (line,) = (line for line in text.splitlines() if line.startswith(name + " "))
+    return [cell.strip() for cell in line.split("  ") if cell.strip()]
+
+
+def test_every_config_of_the_project_works(capsys: pytest.CaptureFixture[str]) -> None:
+    list_configs([])
+    text = capsys.readouterr().out
+    for path in (config.ROOT / "configs").glob("*/[!_]*.py"):
+        assert len(row(text, path.stem)) == 6
+
+
+def test_model_parameters_data_budget_and_result(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    list_configs([])
+    text = capsys.readouterr().out
+    assert row(text, "cnn") == ["cnn", "model", "parameters", "data", "budget", "best known"]
+    assert row(text, "lenet5_digits") == [
+        *("lenet5_digits", "LeNet5", "61,706", "digits", "30 epochs x 128", "accuracy 0.9883 ± 0.0076"),
+    ]
+    assert row(text, "lenet5_fashion_mnist")[-1] == "-"
+
+
+def test_a_broken_config_shows_why_and_hides_no_other(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "configs" / "cnn" / "broken.py").write_text("def get_config(arg):\n    return 1 / 0\n")
+    (project / "configs" / "rnn").mkdir()
+    (project / "configs" / "rnn" / "wrong.py").write_text(
+        (project / "configs" / "cnn" / "lenet5_digits.py").read_text().replace("cnn.lenet5.LeNet5", "cnn.lenet5.LeNet6")
+    )
+    with pytest.raises(UserError) as caught:
+        list_configs([])
+    assert caught.value.faults == (
+        "configs/cnn/broken.py fails, as its row says",
+        "configs/rnn/wrong.py fails, as its row says",
+    )
+    text = capsys.readouterr().out
+    assert "ZeroDivisionError: division by zero" in text
+    assert 'did you mean "cnn.lenet5.LeNet5"?' in " ".join(text.split())
+    assert row(text, "lenet5_digits")[2] == "61,706"
+
+
+def test_a_damaged_result_is_named_after_the_table(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "docs" / "results" / "lenet5_digits.json").write_text("{")
+    with pytest.raises(UserError, match=r"lenet5_digits\.json: is no result that can be read"):
+        list_configs([])
+    assert row(capsys.readouterr().out, "lenet5_digits")[-1] == "-"
+
+
+def test_on_80_columns_nothing_is_wider(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    list_configs([])
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 80
+    assert "lenet5_fashion_mnist  LeNet5" in text

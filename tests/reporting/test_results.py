@@ -1,0 +1,100 @@
+"""Measured results: their files and the page made from them."""
+
+import dataclasses
+import json
+import statistics
+from pathlib import Path
+
+import pytest
+
+from dlvr_jax.errors import UserError
+from dlvr_jax.reporting.results import Result, Spread, best, read, read_all, write
+from dlvr_jax.reporting.results_page import page
+
+
+def result(config: str = "configs/cnn/lenet5_digits.py", accuracies: tuple[float, ...] = (0.99, 0.98, 0.995)) -> Result:
+    return Result(
+        config=config,
+        flags={"train.epochs": "3"},
+        command=f"./launch.sh measure {config} --config.train.epochs=3",
+        date="2026-01-31",
+        seeds=list(range(len(accuracies))),
+        metric="test/accuracy",
+        lower_is_better=False,
+        metrics={"test/accuracy": Spread.over(accuracies), "test/loss": Spread.over([0.1] * len(accuracies))},
+        seconds=Spread.over([70.0] * len(accuracies)),
+        parameters=61_706,
+        steps=281,
+        params_sha256=["0" * 64] * len(accuracies),
+        data={"name": "digits"},
+        device={"platform": "cpu", "kind": "cpu", "count": 1},
+        cpu={"model": "A | B", "threads": 2},
+        versions={"python": "3.13.1", "jax": "0.12.0", "flax": "0.12.1"},
+        git=[{"commit": "c0ffee", "dirty": False}],
+    )
+
+
+def test_a_spread_is_mean_and_sample_deviation() -> None:
+    spread = Spread.over([0.99, 0.98, 0.995])
+    assert spread.mean == pytest.approx((0.99 + 0.98 + 0.995) / 3)
+    assert spread.std == pytest.approx(statistics.stdev([0.99, 0.98, 0.995]))
+    assert str(spread) == "0.9883 ± 0.0076"
+    assert (Spread.over([0.5]).std, str(Spread.over([0.5]))) == (None, "0.5000")
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    write(tmp_path / "x.json", result())
+    assert read(tmp_path / "x.json") == result()
+    assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_the_best_result_of_a_config_is_found_either_way_up() -> None:
+    low, high, other = result(accuracies=(0.9,)), result(accuracies=(0.95,)), result("configs/cnn/other.py", (0.99,))
+    assert best([low, high, other], low.config) is high
+    upside_down = [dataclasses.replace(each, lower_is_better=True) for each in (low, high)]
+    assert best(upside_down, low.config) is upside_down[0]
+    assert best([other], low.config) is None
+
+
+def test_the_page_has_a_table_a_family_and_is_the_same_for_the_same_results(tmp_path: Path) -> None:
+    for name, config in (("b", "configs/cnn/b.py"), ("a", "configs/cnn/a.py"), ("c", "configs/rnn/c.py")):
+        write(tmp_path / f"{name}.json", result(config))
+    text = page(read_all(tmp_path))
+    assert text == page(read_all(tmp_path))
+    rows = [line for line in text.splitlines() if line.startswith(("## ", "| "))]
+    titles = [row.split(" ")[1] for row in rows]
+    assert titles == ["cnn", "config", "---", "a", "b", "rnn", "config", "---", "c"]
+    for part in (
+        "test/accuracy 0.9883 ± 0.0076",
+        "0, 1, 2",
+        "61,706",
+        "1 min 10 s",
+        "jax 0.12.0, flax 0.12.1",
+        "2026-01-31",
+    ):
+        assert part in rows[3]
+    assert "a train.epochs=3" in rows[3] and "A \\| B, 2 threads" in rows[3] and "`./launch.sh measure" in rows[3]
+    assert "None yet" in page([])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: "{",
+        lambda content: "[]",
+        lambda content: json.dumps({**content, "format": 2}),
+        lambda content: json.dumps({**content, "metrics": {}}),
+        lambda content: json.dumps({key: value for key, value in content.items() if key != "seconds"}),
+        lambda content: json.dumps({**content, "more": 1}),
+    ],
+)
+def test_every_damaged_file_is_named(tmp_path: Path, damage) -> None:
+    write(tmp_path / "good.json", result())
+    for name in ("bad", "worse"):
+        (tmp_path / f"{name}.json").write_text(damage(json.loads((tmp_path / "good.json").read_text())))
+    with pytest.raises(UserError) as caught:
+        read_all(tmp_path)
+    assert [fault.partition(": ")[0] for fault in caught.value.faults] == [
+        str(tmp_path / "bad.json"),
+        str(tmp_path / "worse.json"),
+    ]
