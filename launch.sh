@@ -108,9 +108,9 @@ print("%02d.%02d.%03d" % sys.version_info[:3], os.path.realpath(sys._base_execut
 
 # "VERSION PATH" of every Python that answers and can make an environment, the newest first.
 pythons() {
-    local path
+    local path answer
     candidates "$@" | sort -u | while read -r path; do
-        "$path" -I -c "$PROBE" 2>/dev/null </dev/null || true
+        if answer=$("$path" -I -c "$PROBE" 2>/dev/null </dev/null); then echo "$answer"; fi
     done | sort -ru
 }
 

@@ -3,7 +3,8 @@
 It needs the standard library only, and is run with the Python that the environment is to have. PLATFORM names the
 lock, CHECKSUM is the lock's, ASKED is the user's DLVR_PYTHON or empty; the three, written to FOLDER/.ready as the last
 thing, say that the environment is ready.
-Exits with 0 (ready), 1 (failed, after one line that says why) or 3 (this Python cannot, another may).
+Exits with 0 (ready), 1 (failed, after one line that says why) or 3 (this Python cannot: it says why,
+and another one may).
 """
 
 import fcntl
@@ -79,18 +80,19 @@ def is_ready(folder: Path, platform: str, checksum: str, asked: str) -> bool:
     stamp = folder / ".ready"
     if not stamp.exists() or not (folder / "bin/python").exists():
         return False
-    made_for, made_from, made_with = stamp.read_text().splitlines()
-    return (made_for, made_from) == (platform, checksum) and asked in ("", made_with)
+    lines = stamp.read_text().splitlines()
+    return lines[:2] == [platform, checksum] and asked in ("", *lines[2:])
 
 
 def make(folder: Path, platform: str, lock: int) -> None:
     """Empties the folder and makes the environment: venv, then uv by pip, then everything else by uv."""
-    duration = "about 20 s" if platform == "cpu" else "some minutes"
+    duration = "about half a minute" if platform == "cpu" else "some minutes"
     print(f"setting up {folder} with Python {version()} for {platform} ({duration}) ...", file=sys.stderr, flush=True)
     empty(folder)
     python, uv = str(folder / "bin/python"), str(folder / "bin/uv")
     installer, packages = str(REQUIREMENTS / "installer.lock"), str(REQUIREMENTS / f"{platform}.lock")
-    run([sys.executable, "-I", "-m", "venv", str(folder)], lock)
+    run([sys.executable, "-I", "-m", "venv", "--without-pip", str(folder)], lock)
+    run([python, "-I", "-m", "ensurepip", "--default-pip"], lock)  # venv itself would hide what goes wrong here
     run([python, "-I", "-m", "pip", "install", "--quiet", "--retries", "2", "--require-hashes", "-r", installer], lock)
     install = [uv, "pip", "install", "--quiet", "--python", python, "--require-hashes"]
     run([*install, "--build-constraints", installer, "-r", packages], lock)
@@ -151,7 +153,7 @@ if __name__ == "__main__":
     try:
         main(Path(sys.argv[1]), *sys.argv[2:])
     except SetUpError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(error if error.status == ANOTHER_PYTHON else f"error: {error}", file=sys.stderr)
         sys.exit(error.status)
     except OSError as error:
         fault = failure(str(error)) if FULL_DISK.search(str(error)) else f"cannot set up {sys.argv[1]}: {error}"
