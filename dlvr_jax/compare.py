@@ -14,6 +14,7 @@ from dlvr_jax.run import TIMES, Run
 from dlvr_jax.training.checkpoint import read_meta, steps
 
 NOTHING = "nothing"
+DIGEST = 64  # characters of a SHA-256
 
 
 @dataclass(frozen=True)
@@ -103,5 +104,8 @@ def _named(line: Mapping[str, Any] | None) -> str:
 
 
 def _short(value: Any) -> str:
+    """A value as a line can hold it; of a digest its beginning."""
     text = value if isinstance(value, str) else json.dumps(value)
+    if len(text) == DIGEST and set(text) <= set("0123456789abcdef"):
+        return text[:12]
     return text if len(text) <= 80 else text[:77] + "..."

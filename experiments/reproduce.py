@@ -1,0 +1,80 @@
+"""`./launch.sh reproduce RUN [--workdir DIR]`: trains again from a run's own record, and compares bit by bit."""
+
+from collections.abc import Mapping, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from dlvr_jax import guarantee, runtime
+from dlvr_jax.compare import common_steps, differences
+from dlvr_jax.errors import UserError
+from dlvr_jax.launch import Start, launch
+from dlvr_jax.recorded import complete_of, source_of
+from dlvr_jax.run import Run
+from experiments.command import arguments, main
+
+
+def reproduce(argv: Sequence[str]) -> int:
+    """One training in a folder of its own; the exit code is 0 where it equals the first.
+
+    The config file is not read, since it may have changed. CPU threads and form are those recorded.
+    """
+    parser = arguments("reproduce", "Train again from a run's own record, and compare hashes and metrics.")
+    parser.add_argument("run", metavar="RUN", type=Path, help="the folder of a finished run")
+    parser.add_argument("--workdir", type=Path, help="the folder of the repetition (default: RUN-reproduction)")
+    known = parser.parse_args(argv)
+    first = Run(known.run)
+    complete, environment, origin = complete_of(first), first.environment, first.record.get("from")
+    if first.summary() is None:
+        raise UserError(f"{first.path} has not finished; the train command that began it goes on where it stopped")
+    second = Run(known.workdir or _free_folder(first.path))
+    if second.summary() is not None:
+        raise UserError(f"{second.path} holds a finished run; choose another --workdir, or none")
+    runtime.start(environment["cpu"]["threads"], complete.flat["mesh.data"])
+    code = launch(Start(source_of(first), complete, second.path, None if origin is None else Path(origin)))
+    return code or _tell(first, second)
+
+
+def _free_folder(run: Path) -> Path:
+    """RUN-reproduction beside the run, or that with a number; one that was stopped is taken up again."""
+    run = run.resolve()
+    names = (f"{run.name}-reproduction{'' if number == 1 else f'-{number}'}" for number in count(1))
+    return next(folder for folder in map(run.with_name, names) if not (folder / "summary.json").exists())
+
+
+def _tell(first: Run, second: Run) -> int:
+    """Says equal, or what differs and why it may."""
+    found = differences(first, second)
+    if not found:
+        steps = ", ".join(map(str, common_steps(first, second)))
+        print(
+            f"equal: parameters, data, metrics and the checkpoints of steps {steps} of {first.path} and {second.path}"
+        )
+        return 0
+    print(f"not equal: {first.path} and {second.path}")
+    for line in [*map(str, found), *_reasons(first, second)]:
+        print("  " + line)
+    return 1
+
+
+def _reasons(first: Run, second: Run) -> list[str]:
+    """Why equal runs were not to be expected, as far as the records tell."""
+    before, now = first.environment, second.environment
+    changes = guarantee.differences(before, now)
+    changes += sorted({f"when resumed, {change}" for resumed in before["resumed"] for change in resumed})
+    code = [_code(environment["git"]) for environment in (before, now)]
+    if code[0] != code[1] or "changes" in code[0]:
+        changes.append(f"code: {code[0]}, now {code[1]}")
+    known = "no reason is known: device, CPU, threads, versions, flags, form and code are the same"
+    return [f"why it may: {change}" for change in changes] or [known]
+
+
+def _code(git: Mapping[str, Any]) -> str:
+    """The state of the project's code in words."""
+    if not git:
+        return "no repository"
+    return f"commit {git['commit'][:12]}" + (" with changes" if git["dirty"] else "")
+
+
+if __name__ == "__main__":
+    main(reproduce)
