@@ -33,11 +33,18 @@ folder_of() {
     (CDPATH='' cd -P -- "$(dirname "$path")" && pwd)
 }
 
+# Whether experiments/ has a program of that name: what the programs share lies there too.
+is_program() {
+    case $1 in */* | .* | _* | -*) return 1 ;; esac
+    [ -f "$root/experiments/$1.py" ] && grep -q '^if __name__ == "__main__"' "$root/experiments/$1.py"
+}
+
 # The programs of experiments/, on one line.
 verbs() {
-    local file
-    for file in "$root"/experiments/[a-z]*.py; do
-        printf '%s ' "$(basename "$file" .py)"
+    local file name
+    for file in "$root"/experiments/*.py; do
+        name=$(basename "$file" .py)
+        if is_program "$name"; then printf '%s ' "$name"; fi
     done
 }
 
@@ -169,8 +176,7 @@ case $verb in
     ;;
 test) ;;
 *)
-    case $verb in */* | .* | _* | -*) false ;; *) [ -f "$root/experiments/$verb.py" ] ;; esac ||
-        fail "unknown verb '$verb'; use one of: test $(verbs)"
+    is_program "$verb" || fail "unknown verb '$verb'; use one of: test $(verbs)"
     ;;
 esac
 

@@ -29,7 +29,9 @@ class House:
             shutil.copytree(ROOT / name, self.root / name)
         shutil.copy(ROOT / "launch.sh", self.root)
         (self.root / "experiments").mkdir()
-        for name in ("__init__", "train", "report"):
+        for name in ("train", "report"):
+            (self.root / "experiments" / f"{name}.py").write_text('if __name__ == "__main__":\n    main()\n')
+        for name in ("__init__", "command"):
             (self.root / "experiments" / f"{name}.py").touch()
         self.bin.mkdir()
         for name in COMMANDS:
@@ -171,6 +173,7 @@ REFUSALS = {
     "unknown verb": (["trian"], {}, "unknown verb 'trian'; use one of: test report train"),
     "a verb that is a path": (["../train"], {}, "unknown verb '../train'"),
     "a verb that is no program": (["__init__"], {}, "unknown verb '__init__'"),
+    "a verb that is a shared module": (["command"], {}, "unknown verb 'command'"),
     "an option in place of a verb": (["--config.seed=1"], {}, "unknown verb '--config.seed=1'"),
     "unknown platform": (["train"], {"DLVR_PLATFORM": "gpu"}, "DLVR_PLATFORM=gpu is unknown; use cpu, cuda or tpu"),
     "no such Python": (["train"], {"DLVR_PYTHON": "python4"}, "DLVR_PYTHON=python4 does not run"),
