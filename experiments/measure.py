@@ -11,7 +11,8 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -96,13 +97,23 @@ def _train(arguments: Sequence[str], seed: int, run: Run) -> int:
     paths = [str(config.ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     child = subprocess.Popen([sys.executable, "-m", "experiments.train", *arguments], env=environment)
-    signal.signal(signal.SIGINT, lambda *_: None)  # the terminal sends it to the training too, which saves its state
-    signal.signal(signal.SIGTERM, lambda *_: child.terminate())
-    code = child.wait()
+    with _passed_on(child):
+        code = child.wait()
     if code not in (0, 128 + signal.SIGINT, 128 + signal.SIGTERM):
         how = f"exit code {code}" if code > 0 else f"signal {-code}"
         raise UserError(f"seed {seed} failed ({how}) in {run.path}; the same command takes it up again")
     return code
+
+
+@contextmanager
+def _passed_on(child: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Ctrl-C, which a terminal sends to the training as well, and SIGTERM let the training save its state and end."""
+    before = signal.signal(signal.SIGINT, lambda *_: None), signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before[0])
+        signal.signal(signal.SIGTERM, before[1])
 
 
 def _result(

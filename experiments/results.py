@@ -13,6 +13,7 @@ def results(argv: Sequence[str]) -> None:
     """Writes the page."""
     arguments("results", "Make docs/results.md from docs/results/*.json.").parse_args(argv)
     found = read_all(ROOT / "docs" / "results")
+    (ROOT / "docs").mkdir(exist_ok=True)
     write_text(ROOT / "docs" / "results.md", page(found))
     print(f"docs/results.md: {len(found)} results")
 

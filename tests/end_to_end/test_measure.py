@@ -1,0 +1,76 @@
+"""`measure` over two seeds of a tiny config: its file, a second call, and what goes wrong."""
+
+import statistics
+from pathlib import Path
+
+import pytest
+
+from dlvr_jax.errors import UserError
+from dlvr_jax.reporting.results import read
+from dlvr_jax.run import Run
+from experiments.measure import measure
+
+TINY = "configs/cnn/lenet5_digits.py:tiny"
+TWO = [TINY, "--seeds", "3-4", "--config.optimizer.learning_rate=0.003", "--out", "found/two.json"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where two seeds have been measured."""
+    folder = tmp_path_factory.mktemp("measured")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert measure(TWO) == 0
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def inside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+
+
+def test_the_file_says_what_the_runs_say() -> None:
+    result = read(Path("found/two.json"))
+    summaries = [Run(path).summary() or {} for path in sorted(Path("runs/cnn").iterdir())]
+    assert sorted(result.params_sha256) == sorted(summary["params_sha256"] for summary in summaries)
+    accuracies = [summary["metrics"]["test/accuracy"] for summary in summaries]
+    assert result.metrics["test/accuracy"].std == pytest.approx(statistics.stdev(accuracies))
+    assert (result.config, result.seeds, result.flags) == (TINY, [3, 4], {"optimizer.learning_rate": "0.003"})
+    assert (result.metric, result.parameters, result.steps) == ("test/accuracy", 61_706, 16)
+    assert result.command == f"./launch.sh measure {' '.join(TWO)}"
+
+
+def test_finished_seeds_are_not_trained_again(capfd: pytest.CaptureFixture[str]) -> None:
+    before = read(Path("found/two.json"))
+    assert measure(TWO) == 0
+    text = capfd.readouterr().out
+    assert text.count("is finished\n") == 2 and "test/accuracy" in text and text.endswith("result  found/two.json\n")
+    assert read(Path("found/two.json")).params_sha256 == before.params_sha256
+
+
+def test_a_seed_that_fails_is_one_line_after_its_own(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UserError, match=r"^seed 0 failed \(exit code 1\) in runs/cnn/.*; the same command"):
+        measure([TINY, "--seeds=0-1", "--config.optimizer.learning_rate=1e30", "--out", "found/bad.json"])
+    out, err = capfd.readouterr()
+    assert err.splitlines()[-1].startswith("error: step ") and "seed 1" not in out
+    assert not Path("found/bad.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        (["--seeds", "0-x"], "--seeds 0-x: is not of the form 0-4 or 0,3,7"),
+        (["--seeds", "1,0-1"], "--seeds 1,0-1: names a seed twice"),
+        (["--seeds", "2-1"], "--seeds 2-1: names no seed"),
+        (["--config.seed=3"], "--config.seed: --seeds says which seeds are measured"),
+        (["--config.train.steps=3"], "--out: is needed with --config flags"),
+        (["--out", "found/two.json"], "--out found/two.json: holds a result of"),
+    ],
+)
+def test_mistakes_are_found_before_any_training(
+    arguments: list[str], fault: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(UserError) as caught:
+        measure([TINY, *arguments])
+    assert len(caught.value.faults) == 1 and caught.value.faults[0].startswith(fault)
+    assert capfd.readouterr() == ("", "")
