@@ -133,6 +133,7 @@ def _mixing_weights(
     """How much of each pixel stays an example's own, by mixup, by CutMix, or by a coin that picks one of them."""
     height, width = size
     if cutmix is None:
+        assert mixup is not None
         return mixup_weights(_keys_for(keys, Draw.MIXUP), mixup, height, width)
     boxes = cutmix_weights(_keys_for(keys, Draw.CUTMIX), cutmix, height, width)
     if mixup is None:
