@@ -1,4 +1,4 @@
-"""What only whole processes can show: signals, the compilation cache between them, and libraries that must not be there."""
+"""What only whole processes show: signals, the compilation cache between them, libraries that must not be there."""
 
 import json
 import os
