@@ -1,0 +1,51 @@
+"""What a config costs: known sizes, and what each form adds."""
+
+import jax
+import pytest
+
+from dlvr_jax.benchmarks import cost
+from tests.configs import state_of, tiny
+
+PATH = "configs/cnn/lenet5_digits.py"
+IMAGE, LABEL, INDEX, MASK = 32 * 32, 4, 4, 1  # bytes
+
+
+def state_bytes(experiment) -> int:
+    return sum(leaf.nbytes for leaf in jax.tree.leaves(state_of(experiment)))
+
+
+def test_parameters_are_those_of_the_paper() -> None:
+    assert cost.parameters(tiny(PATH)) == 61_706
+
+
+def test_a_step_costs_three_forward_passes_less_the_gradient_of_the_images() -> None:
+    experiment = tiny(PATH)
+    size, products = (
+        experiment.train.batch_size,
+        2 * (28 * 28 * 6 * 25 + 10 * 10 * 16 * 150 + 400 * 120 + 120 * 84 + 840),
+    )
+    expected = size * (3 * products - 2 * 28 * 28 * 6 * 25)
+    assert (
+        expected < cost.flops_per_step(experiment) < 1.08 * expected
+    )  # the rest: elementwise operations, augmentation
+    assert products < cost.flops_per_example(experiment) < 1.05 * products
+
+
+@pytest.mark.parametrize("calls", [1, 2])
+@pytest.mark.parametrize("micro", [1, 2])
+def test_arguments_are_the_state_the_data_and_the_batches_of_a_call(calls: int, micro: int) -> None:
+    experiment = tiny(PATH, train__steps_per_call=str(calls), train__accumulate=str(micro))
+    memory = cost.memory_per_device(experiment)
+    sizes = experiment.data.spec.splits["train"], calls * experiment.train.batch_size
+    expected = state_bytes(experiment) + sizes[0] * (IMAGE + LABEL) + sizes[1] * (INDEX + MASK)
+    assert memory is not None
+    assert expected - 200 <= memory.arguments <= expected  # what the program does not look at is not passed in
+    assert memory.shared == pytest.approx(state_bytes(experiment), rel=1e-3)
+    assert memory.total == memory.arguments + memory.outputs - memory.shared + memory.temporaries
+
+
+def test_streamed_data_is_no_argument_and_devices_share_the_batch() -> None:
+    experiment = tiny(PATH, data__backing="stream", mesh__data="4")
+    memory = cost.memory_per_device(experiment)
+    expected = state_bytes(experiment) + experiment.train.batch_size // 4 * (IMAGE + LABEL + INDEX + MASK)
+    assert memory is not None and expected - 200 <= memory.arguments <= expected
