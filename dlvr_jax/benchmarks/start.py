@@ -1,0 +1,35 @@
+"""How long a training takes to begin: from the start of the process to the first finished step."""
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from dlvr_jax.errors import UserError
+
+POLL_SECONDS = 0.005
+
+
+def seconds_to_import() -> float:
+    """Of a process that imports what `train` imports, and ends."""
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "-c", "import experiments.train"], check=True)
+    return time.perf_counter() - started
+
+
+def seconds_to_first_step(config: str, flags: Sequence[str]) -> float:
+    """Until a new training of the config has logged its first step, imports included."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / "run"
+        command = [sys.executable, "-m", "experiments.train", config, "--workdir", str(run), *flags]
+        started = time.perf_counter()
+        with subprocess.Popen([*command, "--config.train.log_every=1"], stdout=subprocess.DEVNULL) as process:
+            while not (run / "metrics.jsonl").exists() or not (run / "metrics.jsonl").stat().st_size:
+                if process.poll() is not None:
+                    raise UserError(f"the training ended before its first step, with exit code {process.returncode}")
+                time.sleep(POLL_SECONDS)
+            seconds = time.perf_counter() - started
+            process.kill()
+    return seconds
