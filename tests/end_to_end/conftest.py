@@ -1,0 +1,49 @@
+"""One finished run for all tests here, and the command line as a user has it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from dlvr_jax.config import ROOT
+
+TINY = "configs/cnn/lenet5_digits.py:tiny"
+Launch = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def run_verb(
+    *arguments: object, env: Mapping[str, str] | None = None, cwd: Path = ROOT
+) -> subprocess.CompletedProcess[str]:
+    """`python -m experiments.VERB ...` in a process of its own, as launch.sh starts it."""
+    verb, *rest = map(str, arguments)
+    return subprocess.run(
+        [sys.executable, "-m", f"experiments.{verb}", *rest],
+        env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+@pytest.fixture(scope="session")
+def launch() -> Launch:
+    """launch(VERB, *arguments, env=None, cwd=ROOT): what came out of that process."""
+    return run_verb
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of TINY, trained once for all workers; tests copy it before they change it."""
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
+    run = shared / "tiny_run"
+    with FileLock(shared / "tiny_run.lock"):
+        if not (run / "report.html").exists():
+            done = run_verb("train", TINY, "--workdir", run)
+            assert done.returncode == 0, done.stderr
+    return run

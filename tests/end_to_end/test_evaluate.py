@@ -1,0 +1,50 @@
+"""`evaluate` and `report`, as processes on a run folder."""
+
+import json
+import shutil
+from pathlib import Path
+
+from tests.end_to_end.conftest import Launch
+
+
+def summary(run: Path) -> dict:
+    return json.loads((run / "summary.json").read_text())
+
+
+def test_the_test_metrics_come_out_again_bit_for_bit(tiny_run: Path, launch: Launch) -> None:
+    done = launch("evaluate", tiny_run, env={"NPROC": "1"})  # the recorded threads count, not these
+    assert done.returncode == 0, done.stderr
+    _, *lines, last = done.stdout.splitlines()
+    printed = {name: float(value) for name, value in (line.split() for line in lines)}
+    assert printed == {name: value for name, value in summary(tiny_run)["metrics"].items() if name.startswith("test/")}
+    assert last == "equal to the summary"
+
+
+def test_an_earlier_checkpoint_on_another_split(tiny_run: Path, launch: Launch) -> None:
+    done = launch("evaluate", tiny_run, "--split", "validation", "--step", 8)
+    first, *lines = done.stdout.splitlines()
+    assert "step 8" in first
+    printed = {name: float(value) for name, value in (line.split() for line in lines)}
+    logged = [json.loads(line) for line in (tiny_run / "metrics.jsonl").read_text().splitlines()]
+    there = next(line for line in logged if line["split"] == "validation" and line["step"] == 8)
+    assert printed["validation/loss"] == there["loss"]
+
+
+def test_figures_that_are_not_the_summarys_are_told(tiny_run: Path, tmp_path: Path, launch: Launch) -> None:
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    changed = summary(run)
+    changed["metrics"]["test/accuracy"] = 0.25
+    (run / "summary.json").write_text(json.dumps(changed))
+    assert (
+        launch("evaluate", run).stdout.splitlines()[-1] == "1 differ from the summary, first test/accuracy: 0.25 there"
+    )
+
+
+def test_the_report_comes_out_again(tiny_run: Path, tmp_path: Path, launch: Launch) -> None:
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    (run / "report.html").unlink()
+    shutil.rmtree(run / "tensorboard")
+    done = launch("report", run)
+    assert done.returncode == 0, done.stderr
+    assert (run / "report.html").read_text().startswith("<!")
+    assert any((run / "tensorboard").rglob("events*"))
