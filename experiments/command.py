@@ -5,6 +5,7 @@
 
 import argparse
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -30,8 +31,12 @@ def main(program: Callable[[Sequence[str]], int | None]) -> None:
     """Runs a program on the command line's arguments and exits with its code; a user's mistake is printed, code 1."""
     try:
         code = program(sys.argv[1:])
+        sys.stdout.flush()
     except UserError as error:
         code = _print_faults(error.faults, error)
+    except BrokenPipeError:  # the reader has seen enough: `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed at the end
+        code = 128 + signal.SIGPIPE
     except OSError as error:
         code = _print_faults((f"{error.filename}: {error.strerror}" if error.filename else str(error),), error)
     except KeyboardInterrupt:

@@ -90,3 +90,12 @@ def test_all_faults_at_once_with_the_nearest_names(tmp_path: Path) -> None:
         "error: optimizer.learning_rate = -1.0 must be at least 0",
         "error: train.steps = 'many' is not a whole number or none",
     ]
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+    environment = {**os.environ, "DLVR_CACHE": str(tmp_path)}
+    command = f"{sys.executable} -m experiments.list | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (141, "", "")
