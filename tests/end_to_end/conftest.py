@@ -26,7 +26,7 @@ def run_verb(
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=1800,
     )
 
 

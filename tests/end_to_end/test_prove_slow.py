@@ -1,4 +1,4 @@
-"""The long evidence that kills change no bit: run with `./launch.sh test -m slow tests/end_to_end/test_prove_slow.py`."""
+"""The long evidence that kills change no bit: `./launch.sh test -m slow tests/end_to_end/test_prove_slow.py`."""
 
 from pathlib import Path
 
