@@ -66,10 +66,8 @@ class Classification:
         loss = losses.sum(), batch["mask"].sum(dtype=jnp.float32)
         return loss, (after, {"loss": loss, "accuracy": (correct.sum(dtype=jnp.float32), loss[1])})
 
-    def evaluate(
-        self, params: Params, variables: Variables, batch: Batch, carry: Carry, hyper: Hyper
-    ) -> tuple[Sums, Outputs, Carry]:
-        """See Objective. Neither augmentation nor smoothing."""
+    def predict(self, params: Params, variables: Variables, batch: Batch, hyper: Hyper) -> Outputs:
+        """See Objective: "logits" and "probabilities" (batch, classes), and the likeliest label, "prediction"."""
         logits = self.model.apply(
             {"params": params, **variables}, self._standardized(_unit(batch["image"])), train=False
         )
@@ -77,15 +75,22 @@ class Classification:
             raise ValueError(
                 f"it gives {logits.shape[1:]} an image, not a logit for each of {len(self.class_names)} classes"
             )
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"])
+        return {"logits": logits, "probabilities": jax.nn.softmax(logits), "prediction": logits.argmax(-1)}
+
+    def evaluate(
+        self, params: Params, variables: Variables, batch: Batch, carry: Carry, hyper: Hyper
+    ) -> tuple[Sums, Outputs, Carry]:
+        """See Objective. Neither augmentation nor smoothing."""
+        predicted = self.predict(params, variables, batch, hyper)
+        losses = optax.softmax_cross_entropy_with_integer_labels(predicted["logits"], batch["label"])
         outputs = {
             "index": batch["index"],
             "label": batch["label"],
-            "prediction": logits.argmax(-1),
-            "confidence": jax.nn.softmax(logits).max(-1),
+            "prediction": predicted["prediction"],
+            "confidence": predicted["probabilities"].max(-1),
             "loss": losses,
         }
-        return classification_sums(logits, batch["label"], batch["mask"], losses), outputs, carry
+        return classification_sums(predicted["logits"], batch["label"], batch["mask"], losses), outputs, carry
 
     def finish(self, sums: Any, outputs: Any) -> dict[str, float]:
         """See Objective: loss, accuracy, top-5, macro precision, recall and F1, F1 per class, calibration error."""

@@ -99,6 +99,9 @@ class Task(Protocol):
     def eval_step(self, state: State, batch: Batch, carry: Carry) -> tuple[Sums, Outputs, Carry]:
         """What one batch adds to the evaluation; with the averaged parameters where there are any."""
 
+    def predict(self, state: State, batch: Batch) -> Outputs:
+        """What is said of each example, by its features alone; with the averaged parameters where there are any."""
+
     def finish(
         self, sums: Mapping[str, tuple[np.ndarray, np.ndarray]], outputs: Mapping[str, np.ndarray]
     ) -> dict[str, float]:
@@ -127,6 +130,9 @@ class Objective(Protocol):
         self, params: Params, variables: Variables, batch: Batch, keys: Keys, hyper: Hyper, **rates: Any
     ) -> tuple[Ratio, tuple[Variables, Sums]]:
         """The loss as (sum over real examples, their count), new variables, and sums to log."""
+
+    def predict(self, params: Params, variables: Variables, batch: Batch, hyper: Hyper) -> Outputs:
+        """As `Task.predict`."""
 
     def evaluate(
         self, params: Params, variables: Variables, batch: Batch, carry: Carry, hyper: Hyper
@@ -185,6 +191,11 @@ class LossTask:
         """See Task."""
         params, variables = evaluated(state)
         return self.objective.evaluate(params, variables, batch, carry, state.hyper)
+
+    def predict(self, state: State, batch: Batch) -> Outputs:
+        """See Task."""
+        params, variables = evaluated(state)
+        return self.objective.predict(params, variables, batch, state.hyper)
 
     def finish(self, sums: Any, outputs: Any) -> dict[str, float]:
         """See Task."""

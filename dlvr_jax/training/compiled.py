@@ -35,6 +35,11 @@ def eval_program(task: Task, state: State, resident: Any, payload: Any, carry: A
     return _program(_eval, task, False, state, resident, payload, carry)
 
 
+def predict_program(task: Task, state: State, batch: Any) -> Callable[..., Any]:
+    """(state, batch) -> outputs."""
+    return _program(_predict, task, False, state, batch)
+
+
 def non_finite_program(task: Task, state: State, resident: Any, payload: Any) -> Callable[..., Any]:
     """(state, resident, payload) -> tree of booleans."""
     return _program(_non_finite, task, False, state, resident, payload)
@@ -54,6 +59,10 @@ def _steps(task: Task, state: State, resident: Any, payload: Any) -> tuple[State
 
 def _eval(task: Task, state: State, resident: Any, payload: Any, carry: Any) -> Any:
     return task.eval_step(state, assemble(resident, payload), carry)
+
+
+def _predict(task: Task, state: State, batch: Any) -> Any:
+    return task.predict(state, batch)
 
 
 def _non_finite(task: Task, state: State, resident: Any, payload: Any) -> Any:

@@ -1,0 +1,77 @@
+"""A finished run as a notebook wants it: model, parameters, and what they say of new examples."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dlvr_jax import runtime
+from dlvr_jax.build import Experiment, build
+from dlvr_jax.data.sources import Feature
+from dlvr_jax.errors import UserError
+from dlvr_jax.recorded import complete_of, restored
+from dlvr_jax.run import Run
+from dlvr_jax.tasks.task import Params, State, Variables, evaluated
+from dlvr_jax.training.compiled import predict_program
+from dlvr_jax.training.loop import chosen_state
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The state that the run's summary is about: its best or last parameters, averaged where the run averages.
+
+    `predict(examples)` returns arrays by name, one row an example; for a classifier "probabilities", "logits" (both
+    float32 (count, classes)) and "prediction" (int32 (count,)). Examples are a batch, {feature: array with a leading
+    axis}, or one array for the first feature, which of images is uint8 (count, height, width, channels). Each count
+    of examples is compiled once. Raises UserError for another shape or type.
+    """
+
+    model: Any  # a Flax module: model.apply({"params": params, **variables}, inputs, train=False)
+    params: Params
+    variables: Variables
+    config: dict[str, Any]  # complete and nested
+    class_names: tuple[str, ...]
+    step: int  # finished updates
+    predict: Callable[[Any], dict[str, np.ndarray]]
+
+
+def load(path: Path) -> Loaded:
+    """See `dlvr_jax.load`."""
+    run = Run(path)
+    complete = complete_of(run)
+    runtime.start(run.environment["cpu"]["threads"], complete.flat["mesh.data"])
+    experiment = build(complete.flat)
+    training = restored(run, experiment)
+    state = chosen_state(training)
+    params, variables = evaluated(state)
+    names = experiment.data.spec.class_names
+    step, predict = int(state.step), _predict(experiment, state)
+    return Loaded(experiment.model, params, variables, run.config, names, step, predict)
+
+
+def _predict(experiment: Experiment, state: State) -> Callable[[Any], dict[str, np.ndarray]]:
+    features = experiment.data.spec.features
+
+    def predict(examples: Any) -> dict[str, np.ndarray]:
+        batch = _checked(examples, features)
+        outputs = predict_program(experiment.task, state, batch)(state, batch)
+        return {name: np.asarray(output) for name, output in outputs.items()}
+
+    return predict
+
+
+def _checked(examples: Any, features: Mapping[str, Feature]) -> dict[str, np.ndarray]:
+    """The examples as a batch of the data's features, in shape and type."""
+    first = next(iter(features))
+    given = examples if isinstance(examples, Mapping) else {first: examples}
+    if first not in given:
+        raise UserError(f"the batch has no {first}; it has {', '.join(map(str, given)) or 'nothing'}")
+    batch = {name: np.asarray(given[name]) for name in features if name in given}
+    for name, array in batch.items():
+        shape, dtype = features[name].shape, np.dtype(features[name].dtype)
+        if array.shape[1:] != shape or array.ndim != len(shape) + 1 or array.dtype != dtype:
+            wanted = f"{dtype} ({', '.join(['count', *map(str, shape)])})"
+            raise UserError(f"{name}: {array.dtype} {array.shape} is given, but this run takes {wanted}")
+    return batch
