@@ -19,7 +19,7 @@ from dlvr_jax.training.checkpoint import named_leaves, restore
 from dlvr_jax.training.compile_count import CompileCount
 from dlvr_jax.training.compiled import initial_state
 from dlvr_jax.training.evaluation import Split
-from dlvr_jax.training.loop import Stopped, Training, train
+from dlvr_jax.training.loop import Stopped, Training, resume, train
 from dlvr_jax.training.sharding import Placement
 
 
@@ -107,8 +107,8 @@ def _train(run: Run, start: Start, experiment: Experiment, count: CompileCount) 
     )
     if start.origin is not None:
         state = placement.everywhere(_state_of(start.origin, state, experiment))
-    environment = _environment(run, experiment)
-    if not run.exists():
+    environment, is_new = _environment(experiment), not run.exists()
+    if is_new:
         run.write("environment.json", environment)
         run.write("config.json", start.record())
     console.print_differences(run.record)
@@ -117,8 +117,11 @@ def _train(run: Run, start: Start, experiment: Experiment, count: CompileCount) 
     if experiment.data.spec.splits["validation"]:
         splits["validation"] = Split.place(experiment.evaluation_batches("validation"), placement)
     training = Training(run, experiment.task, splits, experiment.train, experiment.evaluation, state)
+    step = resume(training)
+    if not is_new:
+        environment = _note_resumption(run, environment)
     try:
-        train(training)
+        train(training, step)
     except Stopped as stopped:
         name = signal.Signals(stopped.signal).name
         print(f"{name}: saved at step {stopped.step}; the same command goes on from there", file=sys.stderr)
@@ -127,12 +130,14 @@ def _train(run: Run, start: Start, experiment: Experiment, count: CompileCount) 
     return 0
 
 
-def _environment(run: Run, experiment: Experiment) -> dict[str, Any]:
-    """This machine's; for a resumed run the recorded one, with what differs now noted in it."""
+def _environment(experiment: Experiment) -> dict[str, Any]:
+    """What `environment.json` holds of a new run."""
     form = {"kind": "solo", "devices": experiment.devices, "steps_per_call": experiment.train.steps_per_call}
-    now = {**runtime.environment(), "form": form}
-    if not run.exists():
-        return {**now, "resumed": []}
+    return {**runtime.environment(), "form": form, "resumed": []}
+
+
+def _note_resumption(run: Run, now: dict[str, Any]) -> dict[str, Any]:
+    """The environment that the run began in, with what differs now added to it."""
     recorded = run.environment
     changes = guarantee.differences(recorded, now)
     for change in changes:

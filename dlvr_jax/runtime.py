@@ -1,5 +1,6 @@
 """The machine below JAX: threads, devices, caches, compiler options. Call `start` before anything touches a device."""
 
+import contextlib
 import importlib.metadata
 import os
 import platform
@@ -40,7 +41,8 @@ def start(threads: int | None = None, devices: int = 1) -> None:
     """
     os.environ["NPROC"] = str(threads or os.environ.get("NPROC") or len(os.sched_getaffinity(0)))
     if devices > 1:
-        jax.config.update("jax_num_cpu_devices", devices)
+        with contextlib.suppress(RuntimeError):  # too late: the process has its devices already
+            jax.config.update("jax_num_cpu_devices", devices)
     jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "compiled"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

@@ -210,22 +210,28 @@ def resolve(name: str, package: str, key: str) -> Callable[..., Any]:
 
 
 def _import(path: str, key: str) -> Any:
-    """The object at a dotted path: the longest importable module, then attributes; None if there is none."""
+    """The object at a dotted path: modules as far as there are any, then attributes; None if there is none."""
     parts = path.split(".")
     if not all(part.isidentifier() for part in parts):
         return None
-    for cut in range(len(parts), 0, -1):
-        module_name = ".".join(parts[:cut])
-        try:
-            if importlib.util.find_spec(module_name) is None:
-                continue
-        except (ModuleNotFoundError, ValueError):
-            continue
-        found: Any = _import_module(module_name, key)
-        for part in parts[cut:]:
+    found: Any = None
+    for number, part in enumerate(parts):
+        name = ".".join(parts[: number + 1])
+        if (found is None or inspect.ismodule(found)) and _is_module(name):
+            found = _import_module(name, key)
+        else:
             found = getattr(found, part, None)
-        return found
-    return None
+        if found is None:
+            return None
+    return found
+
+
+def _is_module(name: str) -> bool:
+    """Whether there is such a module; its parents are imported already."""
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ModuleNotFoundError, ValueError):
+        return False
 
 
 def _import_module(name: str, key: str) -> types.ModuleType:

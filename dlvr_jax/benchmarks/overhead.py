@@ -54,7 +54,7 @@ def measure(experiment: Experiment, steps: int, folder: Path) -> Iterator[Part]:
         run = Run(folder / name.replace(" ", "-"))
         run.path.mkdir()
         started = time.perf_counter()
-        train(Training(run, experiment.task, used, settings, experiment.evaluation, state))
+        train(Training(run, experiment.task, used, settings, experiment.evaluation, state), 0)
         seconds = (time.perf_counter() - started) / steps
         bare = median([*before, *_bare_seconds(experiment, splits["train"])])
         yield Part("bare step, beside it", bare, 1.0)

@@ -32,11 +32,6 @@ class Checkpoints:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._pending: Future[None] | None = None
 
-    def clean(self) -> None:
-        """Removes what a killed process left half-written."""
-        for left in self._folder.glob(".tmp-*"):
-            shutil.rmtree(left)
-
     def save(self, step: int, tree: Any, memory: Mapping[str, Any]) -> None:
         """Starts saving; waits only for the save before. The tree may be changed as soon as this returns.
 
@@ -78,6 +73,12 @@ class Checkpoints:
             ) from error
         for old in steps(self._folder)[: -self._keep]:
             shutil.rmtree(self._folder / str(old), ignore_errors=True)
+
+
+def clean(folder: Path) -> None:
+    """Removes what a killed process left half-written."""
+    for left in folder.glob(".tmp-*"):
+        shutil.rmtree(left)
 
 
 def steps(folder: Path) -> list[int]:

@@ -14,13 +14,13 @@ import numpy as np
 
 from dlvr_jax.data.prefetch import payloads
 from dlvr_jax.errors import UserError
-from dlvr_jax.reporting.console import Progress
+from dlvr_jax.reporting.console import Progress, warn
 from dlvr_jax.reporting.tensorboard import TensorBoard
 from dlvr_jax.run import Run
 from dlvr_jax.sections import EvalSection, TrainSection
 from dlvr_jax.tasks.task import State, Task, evaluated
 from dlvr_jax.training.cadence import due
-from dlvr_jax.training.checkpoint import Checkpoints, named_leaves, restore
+from dlvr_jax.training.checkpoint import Checkpoints, clean, named_leaves, restore, steps
 from dlvr_jax.training.compiled import non_finite_program, train_program
 from dlvr_jax.training.evaluation import Split, Total, add_up, evaluate
 from dlvr_jax.training.signals import Interrupt, interruptible
@@ -67,21 +67,41 @@ class Training:
         return self.train.steps
 
 
-def train(training: Training) -> None:
-    """Trains from the state at hand, or from the run's newest whole checkpoint, to the end.
+def resume(t: Training) -> int:
+    """Takes up the run's newest whole checkpoint, if there is one; returns the step to go on from.
 
     Raises:
-        UserError: a non-finite number, a checkpoint that cannot be written or read.
+        UserError: no checkpoint is whole, or they are of another structure.
+    """
+    clean(t.run.checkpoints)
+    if t.evaluation.best is not None:
+        t.best = jax.tree.map(np.array, evaluated(t.state))
+    found = restore(t.run.checkpoints, {"state": t.state, "best": t.best}, warn)
+    if found is not None:
+        tree, memory = found
+        window = {name: (np.asarray(top), np.asarray(bottom)) for name, (top, bottom) in memory["window"].items()}
+        t.memory = Memory(**{**memory, "window": window})
+        t.state, t.best = t.splits["train"].placement.everywhere(tree["state"]), tree["best"]
+    t.run.cut_metrics(int(t.state.step))
+    return int(t.state.step)
+
+
+def train(training: Training, step: int) -> None:
+    """Trains from the state at hand, which has `step` updates behind it, to the end.
+
+    Raises:
+        UserError: a non-finite number, a checkpoint that cannot be written.
         Stopped: a signal asked for it.
     """
     checkpoints = Checkpoints(training.run.checkpoints, training.train.keep)
-    step = _resume(training, checkpoints)
     with (
         interruptible() as interrupt,
         Progress(training.last, step) as progress,
         TensorBoard(training.run.path / "tensorboard") as board,
     ):
         try:
+            if step and not steps(training.run.checkpoints):  # from another run, which need not be there for ever
+                _save(training, checkpoints, step)
             _loop(training, checkpoints, step, interrupt, progress, board)
         finally:
             checkpoints.close()
@@ -146,26 +166,6 @@ def _loop(
             raise Stopped(interrupt.signal, step)
     batches.close()
     checkpoints.wait()
-
-
-def _resume(t: Training, checkpoints: Checkpoints) -> int:
-    """Takes up the newest whole checkpoint, if there is one; the step to go on from."""
-    from dlvr_jax.reporting.console import warn
-
-    checkpoints.clean()
-    if t.evaluation.best is not None:
-        t.best = jax.tree.map(np.array, evaluated(t.state))
-    found = restore(t.run.checkpoints, {"state": t.state, "best": t.best}, warn)
-    if found is not None:
-        tree, memory = found
-        window = {name: (np.asarray(top), np.asarray(bottom)) for name, (top, bottom) in memory["window"].items()}
-        t.memory = Memory(**{**memory, "window": window})
-        t.state, t.best = t.splits["train"].placement.everywhere(tree["state"]), tree["best"]
-    step = int(t.state.step)
-    if found is None and step:  # started from another run's state, which need not be there for ever
-        _save(t, checkpoints, step)
-    t.run.cut_metrics(step)
-    return step
 
 
 def _save(t: Training, checkpoints: Checkpoints, step: int) -> None:

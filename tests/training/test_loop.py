@@ -11,6 +11,7 @@ from dlvr_jax.errors import UserError
 from dlvr_jax.launch import Start, launch
 from dlvr_jax.run import TIMES, Run
 from dlvr_jax.training import checkpoint
+from tests.damage import flip_a_byte
 
 DIGITS = config.find("configs/cnn/lenet5_digits.py:tiny")
 
@@ -92,10 +93,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path: Path, capsy
     run = train(tmp_path / "run")
     before = outcome(run)
     (run.path / "summary.json").unlink()
-    data = max((run.checkpoints / "16" / "state").rglob("*"), key=lambda path: path.is_file() and path.stat().st_size)
-    content = bytearray(data.read_bytes())
-    content[len(content) // 2] ^= 1
-    data.write_bytes(content)
+    flip_a_byte(run.checkpoints / "16")
     assert outcome(train(tmp_path / "run")) == before
     assert "checkpoints/16 is damaged" in capsys.readouterr().err.replace("\n", "")
 
