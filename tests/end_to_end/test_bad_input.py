@@ -113,9 +113,6 @@ CASES = {
             f"{TINY} --config.train.accumulate=3", "train.batch_size = 16 does not split over"
         ),
         "uneven devices": Case(f"{TINY} --config.mesh.data=5", "does not split over 5 devices; use 15 or 20"),
-        "too many devices": Case(
-            f"{TINY} --config.mesh.data=16 --config.eval.batch_size=16", "this machine has 8 devices"
-        ),
         "uneven calls": Case(f"{TINY} --config.train.steps_per_call=3", "train.log_every = 4 is no multiple of"),
         "patience for nothing": Case(
             f"{TINY} --config.eval.best=none --config.train.early_stopping=2", "early_stopping: needs eval.best"
