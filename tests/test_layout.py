@@ -12,7 +12,7 @@ FLOORS = (
     ("dlvr_jax.sweeps",),
     ("dlvr_jax.benchmarks",),
     (
-        "dlvr_jax.load",
+        "dlvr_jax.loaded",
         "dlvr_jax.launch",
         "dlvr_jax.finish",
         "dlvr_jax.recorded",
