@@ -70,12 +70,17 @@ def launch(start: Start) -> int:
     experiment = build(start.complete.flat)
     with run.locked():
         if run.summary() is not None:
-            print(
-                f"{run.path} is finished; its report: {run.path / 'report.html'}; "
-                "for a new run change the config or --workdir"
-            )
+            print(f"{run.path} is finished; its report: {_report(run)}; for a new run change the config or --workdir")
             return 0
         return _train(run, start, experiment, count)
+
+
+def _report(run: Run) -> Path:
+    """Of a finished run; made where the process was killed between summary and report."""
+    from dlvr_jax.reporting.html import write_report
+
+    path = run.path / "report.html"
+    return path if path.exists() else write_report(run)
 
 
 def _refuse_what_is_no_run_of(run: Run, start: Start) -> None:

@@ -4,7 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
-from tests.end_to_end.conftest import Launch
+from tests.end_to_end.conftest import TINY, Launch
 
 
 def summary(run: Path) -> dict:
@@ -48,3 +48,11 @@ def test_the_report_comes_out_again(tiny_run: Path, tmp_path: Path, launch: Laun
     assert done.returncode == 0, done.stderr
     assert (run / "report.html").read_text().startswith("<!")
     assert any((run / "tensorboard").rglob("events*"))
+
+
+def test_a_report_lost_to_a_kill_is_made_by_the_same_command(tiny_run: Path, tmp_path: Path, launch: Launch) -> None:
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    (run / "report.html").unlink()
+    done = launch("train", TINY, "--workdir", run)
+    assert done.returncode == 0 and "is finished" in done.stdout
+    assert (run / "report.html").exists()
