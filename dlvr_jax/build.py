@@ -17,7 +17,8 @@ from dlvr_jax.data.sources import Source
 from dlvr_jax.errors import UserError
 from dlvr_jax.schema import Bound, fields_of
 from dlvr_jax.sections import EvalSection, TrainSection
-from dlvr_jax.tasks.task import LossTask, Task
+from dlvr_jax.tasks.from_loss import LossTask
+from dlvr_jax.tasks.task import Task
 from dlvr_jax.training.optimizers import Chain
 
 

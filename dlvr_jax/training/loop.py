@@ -4,6 +4,7 @@ Step n means n finished updates, everywhere. It knows contracts only: a Task, Ba
 """
 
 import dataclasses
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -206,7 +207,7 @@ def _remember_best(t: Training, step: int, metrics: Mapping[str, float]) -> None
         return
     value, before = metrics[name], t.memory.best_value
     better = value < before if t.task.lower_is_better(name) else value > before
-    if better or not t.memory.best_step:
+    if better or not t.memory.best_step or math.isnan(before):
         t.memory.best_step, t.memory.best_value = step, value
         t.best = jax.tree.map(np.array, evaluated(t.state))
 

@@ -97,7 +97,7 @@ class Chain:
     own: frozenset[str]  # names of the direction's own hyper
 
     def __call__(self, hyper: Hyper) -> optax.GradientTransformation:
-        """See `tasks.task.Optimizer`."""
+        """See `tasks.from_loss.Optimizer`."""
         numbers = rates(hyper, "optimizer")
         clip, l2, weight_decay = numbers["clip_norm"], numbers["l2"], numbers["weight_decay"]
         decay = optax.identity() if weight_decay is None else optax.add_decayed_weights(weight_decay, _matrices)
@@ -109,7 +109,7 @@ class Chain:
         )
 
     def learning_rate(self, hyper: Hyper, step: ArrayLike) -> Float[Array, ""]:
-        """See `tasks.task.Optimizer`."""
+        """See `tasks.from_loss.Optimizer`."""
         return hyper["optimizer.learning_rate"] * self.schedule(self.total)(step)
 
 
