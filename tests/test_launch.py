@@ -13,7 +13,21 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 FAKE = ROOT / "tests" / "fake_python.sh"
-COMMANDS = ["bash", "env", "basename", "cat", "cksum", "cp", "dirname", "flock", "mkdir", "readlink", "sleep", "sort"]
+COMMANDS = [
+    "bash",
+    "env",
+    "basename",
+    "cat",
+    "cksum",
+    "cp",
+    "dirname",
+    "flock",
+    "grep",
+    "mkdir",
+    "readlink",
+    "sleep",
+    "sort",
+]
 
 
 class House:
