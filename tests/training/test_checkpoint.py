@@ -18,6 +18,7 @@ TREE = {
     "a": np.arange(6, dtype=np.float32).reshape(2, 3),
     "b": {"c": np.uint32(7), "none": None},
     "half": np.float16(0.5),
+    "large": np.random.default_rng(0).random(4000, np.float32),
 }
 MEMORY = {"seconds": 1.5, "window": {"loss": [0.1, 3.0]}}
 
