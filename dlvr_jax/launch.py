@@ -69,6 +69,7 @@ def launch(start: Start) -> int:
     count = CompileCount()
     experiment = build(start.complete.flat)
     with run.locked():
+        _refuse_what_is_no_run_of(run, start)  # again, now that no other process can make it one
         if run.summary() is not None:
             print(f"{run.path} is finished; its report: {_report(run)}; for a new run change the config or --workdir")
             return 0
