@@ -3,8 +3,8 @@
 Images come as float32 in [0, 1], *before* standardisation: zero is black, and what moves in from outside is black.
 Every draw for an example is made from `fold_in(key, index)`, so its result depends neither on its place in the batch,
 nor on micro-batching, nor on how the batch is split over devices. (Mixing also depends on the partner: `mixing.py`.)
-Whole numbers and switches are structure: they choose the program. Numbers typed `float | None` are data that may be
-traced; None leaves them out of the program.
+Whole numbers and switches are structure: they choose the program. Numbers typed `Number | None` are data that may
+be traced; None leaves them out of the program.
 """
 
 from enum import IntEnum
@@ -132,12 +132,13 @@ def _mixing_weights(
 ) -> Float[Array, "batch height width"]:
     """How much of each pixel stays an example's own, by mixup, by CutMix, or by a coin that picks one of them."""
     height, width = size
-    if cutmix is None:
-        assert mixup is not None
-        return mixup_weights(_keys_for(keys, Draw.MIXUP), mixup, height, width)
-    boxes = cutmix_weights(_keys_for(keys, Draw.CUTMIX), cutmix, height, width)
-    if mixup is None:
-        return boxes
-    blends = mixup_weights(_keys_for(keys, Draw.MIXUP), mixup, height, width)
+    choices = []
+    if mixup is not None:
+        choices.append(mixup_weights(_keys_for(keys, Draw.MIXUP), mixup, height, width))
+    if cutmix is not None:
+        choices.append(cutmix_weights(_keys_for(keys, Draw.CUTMIX), cutmix, height, width))
+    if len(choices) == 1:
+        return choices[0]
+    blends, boxes = choices
     coin = jax.vmap(jax.random.bernoulli)(_keys_for(keys, Draw.WHICH_MIX))
     return jnp.where(coin[:, None, None], blends, boxes)

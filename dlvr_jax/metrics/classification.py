@@ -24,7 +24,7 @@ def classification_sums(
 
     loss, accuracy, top5: (sum over real examples, their count); top5 is among the best min(5, classes).
     confusion: (counts of shape (classes, classes), rows = true class, columns = predicted, the count).
-    calibration: (shape (2, 15): sums of confidence and of right answers in each bin of confidence, counts of shape (15,)).
+    calibration: (shape (2, 15): sums of confidence and of right answers by bin of confidence; counts of shape (15,)).
     Rows where `mask` is false contribute nothing, whatever they hold, NaN included. Equal logits: the lower class wins.
     """
     classes = logits.shape[-1]
