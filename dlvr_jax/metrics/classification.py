@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
 from dlvr_jax.errors import UserError
@@ -55,7 +56,7 @@ def _calibration_sums(
     return sums[:2], sums[2]
 
 
-def finish_classification(sums: Mapping[str, tuple[Array | np.ndarray, Array | np.ndarray]]) -> dict[str, float]:
+def finish_classification(sums: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> dict[str, float]:
     """The metrics of all examples that went into `sums`, worked out on the host in float64.
 
     loss, accuracy, top5_accuracy, calibration_error; macro_precision, macro_recall, macro_f1, and the same for each
