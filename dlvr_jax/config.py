@@ -50,7 +50,7 @@ def find(text: str) -> Source:
     for file in (Path(path), ROOT / path):
         if file.is_file():
             return Source(file.resolve(), argument)
-    known = [str(file.relative_to(ROOT)) for file in sorted((ROOT / "configs").glob("*/*.py"))]
+    known = [str(file.relative_to(ROOT)) for file in sorted((ROOT / "configs").glob("*/[a-z]*.py"))]
     raise UserError(f"{path}: no such config file{nearest(path, known)}")
 
 

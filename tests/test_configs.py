@@ -57,9 +57,6 @@ def test_a_population_of_three_agrees_with_solo_runs(path: str) -> None:
     )
     for k in range(3):
         alone = jax.jit(experiment.task.init)(np.uint32(seeds[k]), rates[k], experiment.example_batch)
-        np.testing.assert_array_equal(
-            population.member(states, k).params["output"]["bias"], alone.params["output"]["bias"]
-        )
         after, own = jax.jit(experiment.task.train_step)(alone, assemble(batches.resident, batches.payload(k)))
         np.testing.assert_allclose(sums["loss"][0][k], own["loss"][0], **LOSS)
         _assert_close(population.member(together, k).params, after.params)
@@ -94,8 +91,8 @@ def test_accuracy_does_not_depend_on_the_evaluation_batch_size(path: str) -> Non
 
 @every_config
 def test_micro_batches_add_up_to_the_batch(path: str) -> None:
-    whole = tiny(path, optimizer__name="sgd", optimizer__schedule="constant")
-    parts = tiny(path, optimizer__name="sgd", optimizer__schedule="constant", train__accumulate="4")
+    alike = dict(optimizer__name="sgd", optimizer__schedule="constant", model__dropout="none")  # dropout draws anew
+    whole, parts = tiny(path, **alike), tiny(path, **alike, train__accumulate="4")
     if "batch_stats" in state_of(whole).variables:
         pytest.skip("batch statistics are per micro-batch, so the two differ by design")
     one, alone = run_steps(whole, state_of(whole), 1)

@@ -1,4 +1,7 @@
-"""LeNet-5 on Fashion-MNIST: LeCun et al. 1998; data by Xiao et al. 2017, https://arxiv.org/abs/1708.07747."""
+"""LeNet-5 on Fashion-MNIST: LeCun et al. 1998; data by Xiao et al. 2017, https://arxiv.org/abs/1708.07747.
+
+Batch size, dropout, averaging and the absence of flips were chosen on validation.
+"""
 
 from ml_collections import ConfigDict
 
@@ -9,15 +12,14 @@ def get_config(arg: str = "") -> ConfigDict:
     """Variant: tiny."""
     config = common.image_classification("fashion_mnist")
 
-    config.augment.flip = True
+    config.model.update(dict(name="cnn.lenet5.LeNet5", dropout=0.1))
 
-    config.model.name = "cnn.lenet5.LeNet5"
-
-    config.train.epochs = 10  # 55,000 images: 4,297 steps
-    config.train.batch_size = 128
+    config.train.epochs = 10  # 55,000 images: 8,594 steps
+    config.train.batch_size = 64
     config.train.log_every = 100
-    config.train.eval_every = 400
-    config.train.checkpoint_every = 400
+    config.train.eval_every = 800
+    config.train.checkpoint_every = 800
+    config.train.ema = 0.999
 
     config.optimizer.update(dict(name="adam", learning_rate=2e-3, schedule="cosine", warmup_steps=200))
 
