@@ -194,10 +194,11 @@ def _stop_if_failed(t: Training) -> None:
         non_finite_program(t.task, t.state, split.resident, payload)(t.state, split.resident, payload)
     )
     leaves = [name for name, flag in named_leaves(flags).items() if flag]
+    saved = steps(t.run.checkpoints)
+    good = f"the checkpoint of step {saved[-1]} is good" if saved else "there is no checkpoint yet"
     raise UserError(
-        f"step {failed} is not finite ({leaves[0] if leaves else 'the update'}); nothing after step {failed - 1} was "
-        f"kept, and the checkpoints in {t.run.checkpoints} are good; try a lower optimizer.learning_rate or an "
-        "optimizer.clip_norm"
+        f"step {failed} is not finite ({leaves[0] if leaves else 'the update'}); {good}; try a lower "
+        "optimizer.learning_rate or an optimizer.clip_norm"
     )
 
 

@@ -55,6 +55,7 @@ def test_the_users_path_may_be_a_folder_a_file_or_decompressed(tmp_path: Path) -
         (b"<html>not found</html>", "is not the right file"),
         (b"", "is not the right file"),
     ],
+    ids=["cut short", "of other content", "a web page", "empty"],
 )
 def test_a_wrong_file_is_named_with_both_digests(raw: bytes, fault: str, tmp_path: Path) -> None:
     folder = published(tmp_path / "given", raw)
