@@ -16,7 +16,6 @@ ROOT = config.ROOT
 DOCS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 TUTORIAL = ROOT / "docs" / "adding_an_architecture.md"
 FOLDERS = ("configs", "dlvr_jax", "experiments", "tests", "tools", "requirements", "docs")
-GENERATED = {"docs/results.md", "docs/results/"}  # by `results` and `measure`, and so named before they are there
 PLACEHOLDER = re.compile(r"\b(CONFIG|RUN|DIR|VERB|FAMILY|NAME|MODEL_DATA|KEY|FILE)\b")
 TAKES_CONFIG = ("train", "explain", "prove", "measure", "overhead", "start")
 LIBRARIES = ("nn.", "my_")  # names that are not the project's own: Flax's, the reader's
@@ -74,7 +73,7 @@ def words() -> set[str]:
 def test_files_that_are_named_exist(document: Path) -> None:
     found = re.findall(rf"(?<![\w/.-])((?:{'|'.join(FOLDERS)})/[\w./*-]*)", code_of(document.read_text()))
     names = {name.rstrip(".") for name in found if not PLACEHOLDER.search(name)}
-    expected = names - GENERATED - made_by_the_reader().keys()
+    expected = names - made_by_the_reader().keys()
     assert not [name for name in expected if not any(ROOT.glob(name.rstrip("/")))]
 
 
@@ -82,7 +81,7 @@ def test_files_that_are_named_exist(document: Path) -> None:
 def test_links_resolve(document: Path) -> None:
     for target in re.findall(r"\]\(([^)]+)\)", document.read_text()):
         path, _, anchor = target.partition("#")
-        if "://" in path or path in {Path(name).name for name in GENERATED} | GENERATED:
+        if "://" in path:
             continue
         file = document.parent / path if path else document
         assert file.exists(), target
