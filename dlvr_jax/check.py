@@ -1,5 +1,6 @@
 """A config checked against the signatures of what it names: completed, typed, and all faults at once."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -110,7 +111,7 @@ def _schema(values: Mapping[str, Any], flags: Mapping[str, str]) -> tuple[dict[s
     found: dict[str, Callable[..., Any]] = {}
     for key, name in names.items():
         try:
-            found |= {key: resolve(name, NAMES[key][0], key)} if name else {}
+            found |= {key: _of_its_kind(key, name)} if name else {}
         except UserError as error:
             faults += error.faults
     if faults:
@@ -123,6 +124,17 @@ def _schema(values: Mapping[str, Any], flags: Mapping[str, str]) -> tuple[dict[s
         fields |= _keys("augment", fields_of(augment, skip=FILLED))
     targets = {section: f"config.{section}" for section in SECTIONS}
     return fields, targets | {"task": names["task.name"], "model": names["model.name"]}
+
+
+def _of_its_kind(key: str, name: str) -> Callable[..., Any]:
+    """What a name stands for. Raises UserError where that cannot be what the key asks for."""
+    target = resolve(name, NAMES[key][0], key)
+    methods = {"task.name": ("init", "loss", "evaluate", "finish"), "model.name": ("init", "apply")}.get(key)
+    if methods and not (inspect.isclass(target) and all(hasattr(target, method) for method in methods)):
+        raise UserError(f"{key} = {name}: is no class with the methods {', '.join(methods)}")
+    if not methods and not inspect.isfunction(target):
+        raise UserError(f"{key} = {name}: is no function")
+    return target
 
 
 def _default_name(field: Field | None) -> str:

@@ -5,12 +5,17 @@ A display is a file `samples/<step>/<name>.npz` in a run folder: arrays, and the
 
 import dataclasses
 import json
+import os
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
+
+from dlvr_jax.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -78,22 +83,27 @@ _KINDS = {kind.__name__: kind for kind in (Images, Text, Curves, HeatMap, Alignm
 
 
 def save(display: Display, path: Path) -> None:
-    """Writes one display as an `.npz` file."""
+    """Writes one display as an `.npz` file, whole or not at all."""
     values = {field.name: getattr(display, field.name) for field in dataclasses.fields(display)}
     arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
     text = {name: value for name, value in values.items() if name not in arrays}
-    with path.open("wb") as file:
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, kind=type(display).__name__, text=json.dumps(text), **arrays)
+    os.replace(temporary, path)
 
 
 def load(path: Path) -> Display:
-    """Reads what `save` wrote. Raises ValueError or OSError if the file is damaged."""
-    with np.load(path, allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files if name not in ("kind", "text")}
-        text: dict[str, Any] = {name: _tuples(value) for name, value in json.loads(str(file["text"])).items()}
-        kind: Any = _KINDS[str(file["kind"])]
+    """Reads what `save` wrote. Raises UserError if the file is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files if name not in ("kind", "text")}
+            text: dict[str, Any] = {name: _tuples(value) for name, value in json.loads(str(file["text"])).items()}
+            kind: Any = _KINDS[str(file["kind"])]
         display: Display = kind(**arrays, **text)
-        return display
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{path} is damaged: {error}; remove it") from None
+    return display
 
 
 def _tuples(value: object) -> object:

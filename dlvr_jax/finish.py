@@ -26,11 +26,13 @@ def finish(
     state = chosen_state(training)
     test = Split.place(experiment.evaluation_batches("test"), training.splits["train"].placement)
     sums, outputs = evaluate(task, state, test)
-    metrics = {f"test/{name}": value for name, value in task.finish(sums, outputs).items()}
-    run.append_metrics({"step": step, "split": "test", **task.finish(sums, outputs), "seconds": seconds})
+    found = task.finish(sums, outputs)
+    metrics = {f"test/{name}": value for name, value in found.items()}
+    run.append_metrics({"step": step, "split": "test", **found, "seconds": seconds})
     run.write_displays(
         step, task.displays(jax.device_get(state), sums, outputs, lambda index: _examples(experiment, index))
     )
+    write_tensorboard(run)
     run.write(
         "summary.json",
         {
@@ -53,17 +55,16 @@ def finish(
             "device": environment["device"],
             "git": environment["git"],
             "compiled": {"programs": count.programs, "seconds": count.seconds, "cache_hits": count.cache_hits},
-            "guarantee": guarantee.guarantee(environment["resumed"]),
+            "guarantee": guarantee.guarantee(environment["device"]["platform"], environment["resumed"]),
         },
     )
-    write_tensorboard(run)
     console.print_result(metrics, write_report(run), seconds)
 
 
 def _best(experiment: Experiment, training: Training) -> dict[str, float]:
     """The validation metric by which the tested state was chosen."""
     name = experiment.evaluation.best
-    return {} if name is None else {f"validation/{name}": training.memory.best_value}
+    return {f"validation/{name}": training.memory.best_value} if name and training.memory.best_step else {}
 
 
 def _examples(experiment: Experiment, index: np.ndarray) -> dict[str, Any]:

@@ -5,15 +5,18 @@ from typing import Any
 
 from dlvr_jax.config import flatten
 
-EXACT = "bit-identical on the same device, CPU, threads, versions, flags and form, killed or not"
-DECISIVE = ("versions", "device", "cpu", "flags", "form")
+EXACT = "bit-identical on the same device, CPU, threads, versions, flags, data, code and form, killed or not"
+UNPROVEN = "the same program on the same data; that its bits repeat is proven on CPUs, and not on this device"
+DECISIVE = ("versions", "device", "cpu", "flags", "form", "data", "git")
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs between two `environment.json` in what decides the bits: 'versions.jax: 0.10.2, now 0.12.0'."""
-    old, new = (
-        {key: value for key, value in flatten(each).items() if key.split(".")[0] in DECISIVE} for each in (before, now)
-    )
+    """What differs between two `environment.json` in what decides the bits: 'versions.jax: 0.10.2, now 0.12.0'.
+
+    Sections that only one of them has are not compared.
+    """
+    sections = [name for name in DECISIVE if name in before and name in now]
+    old, new = (flatten({name: each[name] for name in sections}) for each in (before, now))
     return [
         f"{key}: {old.get(key)}, now {new.get(key)}"
         for key in sorted(old.keys() | new.keys())
@@ -21,7 +24,9 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def guarantee(resumed: list[list[str]]) -> str:
-    """The promise of a run, given how its environment differed at each time it was resumed."""
+def guarantee(platform: str, resumed: list[list[str]]) -> str:
+    """The promise of a run, given where it ran and how its environment differed at each time it was resumed."""
     changes = sorted({change for changes in resumed for change in changes})
-    return EXACT if not changes else f"weaker: it was resumed under another environment ({'; '.join(changes)})"
+    if changes:
+        return f"weaker: it was resumed under another environment ({'; '.join(changes)})"
+    return EXACT if platform == "cpu" else UNPROVEN

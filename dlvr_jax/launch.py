@@ -1,6 +1,5 @@
 """From a complete config to a finished run folder: what `train` and `reproduce` do."""
 
-import dataclasses
 import signal
 import sys
 from dataclasses import dataclass
@@ -15,7 +14,8 @@ from dlvr_jax.finish import finish
 from dlvr_jax.reporting import console
 from dlvr_jax.run import Run
 from dlvr_jax.tasks.task import State
-from dlvr_jax.training.checkpoint import named_leaves, restore
+from dlvr_jax.training.cadence import nearest_multiples
+from dlvr_jax.training.checkpoint import named_leaves, restore, steps
 from dlvr_jax.training.compile_count import CompileCount
 from dlvr_jax.training.compiled import initial_state
 from dlvr_jax.training.evaluation import Split
@@ -31,11 +31,12 @@ class Start:
     complete: Complete
     workdir: Path | None = None
     origin: Path | None = None  # the run whose last state is the first one here
+    origin_step: int | None = None  # or its state at this step, as a record has it
 
     @property
     def fingerprint(self) -> str:
         """Of the config, and of the run that it starts from."""
-        origin = {} if self.origin is None else {"from": Run(self.origin).record["fingerprint"]}
+        origin = {} if self.origin is None else {"from": str(self.origin.resolve())}
         return config.fingerprint(self.complete.flat | origin)
 
     @property
@@ -43,13 +44,13 @@ class Start:
         """`workdir`, or a name made from the config, so that the same command finds the same folder."""
         return self.workdir or Path("runs") / self.source.family / f"{self.source.name}-{self.fingerprint[:8]}"
 
-    def record(self) -> dict[str, Any]:
-        """What `config.json` holds."""
+    def record(self, step: int) -> dict[str, Any]:
+        """What `config.json` holds; `step` is that of the first state."""
         return {
             "config_file": str(self.source).partition(":")[0],
             "argument": self.source.argument,
             "fingerprint": self.fingerprint,
-            "from": None if self.origin is None else str(self.origin),
+            "from": None if self.origin is None else {"run": str(self.origin.resolve()), "step": step},
             "config": config.nest(self.complete.flat),
             "origin": self.complete.origin,
         }
@@ -63,6 +64,8 @@ def launch(start: Start) -> int:
     """
     run = Run(start.folder)
     _refuse_what_is_no_run_of(run, start)
+    if start.origin is not None and not run.exists() and not Run(start.origin).exists():
+        raise UserError(f"{start.origin} is not a run folder: it has no config.json")
     for note in start.complete.notes:
         console.warn(note)
     runtime.start(run.environment["cpu"]["threads"] if run.exists() else None, start.complete.flat["mesh.data"])
@@ -80,8 +83,8 @@ def _report(run: Run) -> Path:
     """Of a finished run; made where the process was killed between summary and report."""
     from dlvr_jax.reporting.html import write_report
 
-    path = run.path / "report.html"
-    return path if path.exists() else write_report(run)
+    path, summary = run.path / "report.html", run.path / "summary.json"
+    return path if path.exists() and path.stat().st_mtime >= summary.stat().st_mtime else write_report(run)
 
 
 def _refuse_what_is_no_run_of(run: Run, start: Start) -> None:
@@ -111,12 +114,13 @@ def _train(run: Run, start: Start, experiment: Experiment, count: CompileCount) 
     state = placement.everywhere(
         initial_state(experiment.task, experiment.seed, experiment.hyper, experiment.example_batch)
     )
-    if start.origin is not None:
-        state = placement.everywhere(_state_of(start.origin, state, experiment))
+    if start.origin is not None and not steps(run.checkpoints):
+        step = run.record["from"]["step"] if run.exists() else start.origin_step
+        state = placement.everywhere(_state_of(start.origin, step, state, experiment))
     environment, is_new = _environment(experiment), not run.exists()
     if is_new:
         run.write("environment.json", environment)
-        run.write("config.json", start.record())
+        run.write("config.json", start.record(int(state.step)))
     console.print_differences(run.record)
     console.print_parameters([(n, p.shape, p.dtype, p.size) for n, p in named_leaves(state.params).items()])
     splits = {"train": Split.place(experiment.training_batches(), placement)}
@@ -139,7 +143,7 @@ def _train(run: Run, start: Start, experiment: Experiment, count: CompileCount) 
 def _environment(experiment: Experiment) -> dict[str, Any]:
     """What `environment.json` holds of a new run."""
     form = {"kind": "solo", "devices": experiment.devices, "steps_per_call": experiment.train.steps_per_call}
-    return {**runtime.environment(), "form": form, "resumed": []}
+    return {**runtime.environment(), "form": form, "data": experiment.data.fingerprint(), "resumed": []}
 
 
 def _note_resumption(run: Run, now: dict[str, Any]) -> dict[str, Any]:
@@ -153,14 +157,20 @@ def _note_resumption(run: Run, now: dict[str, Any]) -> dict[str, Any]:
     return resumed
 
 
-def _state_of(origin: Path, like: State, experiment: Experiment) -> State:
-    """The last state of another run, with this config's hyper and seed; its step goes on."""
-    checkpoints = Run(origin).checkpoints
-    best = (like.params, like.variables) if Run(origin).config["eval"]["best"] is not None else None
-    found = restore(checkpoints, {"state": like, "best": best}, console.warn)
+def _state_of(origin: Path, step: int | None, like: State, experiment: Experiment) -> State:
+    """The last state of another run, or that of a step, with this config's hyper and seed; its step goes on."""
+    own = ("state/hyper", "state/seed", "best")
+    found = restore(Run(origin).checkpoints, {"state": like, "best": None}, console.warn, step, own)
     if found is None:
         raise UserError(f"{origin} has no checkpoint to start from")
-    state: State = dataclasses.replace(found[0]["state"], hyper=like.hyper, seed=like.seed)
-    if int(state.step) >= (experiment.train.steps or 0):
-        raise UserError(f"{origin} is at step {int(state.step)} already; set train.steps above that")
+    state: State = found[0]["state"]
+    begun, total, per_call = int(state.step), experiment.train.steps or 0, experiment.train.steps_per_call
+    if begun >= total:
+        raise UserError(f"{origin} is at step {begun} already; set train.steps above that")
+    if (total - begun) % per_call:
+        low, high = (begun + count for count in nearest_multiples(total - begun, per_call))
+        raise UserError(
+            f"train.steps = {total}: the {total - begun} steps after step {begun} of {origin} are no multiple of "
+            f"train.steps_per_call = {per_call}; use {low} or {high}"
+        )
     return state

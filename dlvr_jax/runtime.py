@@ -4,6 +4,7 @@ import contextlib
 import importlib.metadata
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -13,9 +14,13 @@ from typing import Any
 import jax
 from jax.extend.core import ClosedJaxpr
 
+from dlvr_jax.errors import UserError
+
 PACKAGES = (
+    "array-record",
     "jax",
     "jaxlib",
+    "pillow",
     "flax",
     "optax",
     "orbax-checkpoint",
@@ -24,12 +29,13 @@ PACKAGES = (
     "tensorflow-datasets",
     "grain",
 )
-FLAGS = ("XLA_FLAGS", "NPROC", "JAX_PLATFORMS", "JAX_ENABLE_X64", "JAX_DEFAULT_MATMUL_PRECISION", "LIBTPU_INIT_ARGS")
+FLAGS = ("XLA_", "JAX_", "LIBTPU_INIT_ARGS", "NVIDIA_TF32_OVERRIDE")  # beginnings of variables that decide bits
+NO_FLAGS = ("JAX_COMPILATION_CACHE", "JAX_PERSISTENT_CACHE")
 
 
 def cache_folder() -> Path:
     """Where data and compiled programs are kept: `DLVR_CACHE`, or `~/.cache/dlvr_jax`."""
-    return Path(os.environ.get("DLVR_CACHE") or Path.home() / ".cache" / "dlvr_jax")
+    return Path(os.environ.get("DLVR_CACHE") or "~/.cache/dlvr_jax").expanduser().absolute()
 
 
 def start(threads: int | None = None, devices: int = 1) -> None:
@@ -39,7 +45,10 @@ def start(threads: int | None = None, devices: int = 1) -> None:
         threads: as a recorded run had; None takes `NPROC`, or every core at hand.
         devices: CPU devices to make when there is no accelerator.
     """
-    os.environ["NPROC"] = str(threads or os.environ.get("NPROC") or len(os.sched_getaffinity(0)))
+    wanted = str(threads or os.environ.get("NPROC") or len(os.sched_getaffinity(0)))
+    if not wanted.isdigit():
+        raise UserError(f"NPROC={wanted}: is not a number of threads")
+    os.environ["NPROC"] = wanted
     if devices > 1:
         with contextlib.suppress(RuntimeError):  # too late: the process has its devices already
             jax.config.update("jax_num_cpu_devices", devices)
@@ -64,11 +73,15 @@ def environment() -> dict[str, Any]:
     """What the bits of a run depend on besides its config, and where it ran."""
     device = jax.devices()[0]
     return {
-        "command": " ".join([Path(sys.argv[0]).stem, *sys.argv[1:]]),
+        "command": shlex.join([Path(sys.argv[0]).stem, *sys.argv[1:]]),
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
         "device": {"platform": device.platform, "kind": device.device_kind, "count": jax.device_count()},
         "cpu": {"model": _cpu_model(), "threads": int(os.environ["NPROC"])},
-        "flags": {name: os.environ[name] for name in FLAGS if name in os.environ},
+        "flags": {
+            name: value
+            for name, value in sorted(os.environ.items())
+            if name.startswith(FLAGS) and not name.startswith(NO_FLAGS)
+        },
         "git": _git(),
     }
 

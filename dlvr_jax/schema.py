@@ -15,9 +15,10 @@ import importlib
 import importlib.util
 import inspect
 import math
+import sys
 import types
 import typing
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -145,10 +146,15 @@ def _fits(value: Any, kind: Any) -> bool:
             return False
         return all(_fits(part, items[0] if items[-1] is ... else items[place]) for place, part in enumerate(value))
     if kind is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
+        return isinstance(value, float) or (isinstance(value, int) and not isinstance(value, bool) and _is_small(value))
     if kind is int:
         return isinstance(value, int) and not isinstance(value, bool)
     return isinstance(value, kind) if isinstance(kind, type) else True
+
+
+def _is_small(value: int) -> bool:
+    """Whether a whole number fits into a float."""
+    return -sys.float_info.max <= value <= sys.float_info.max
 
 
 def _type_name(kind: Any) -> str:
@@ -183,7 +189,8 @@ def normal(value: Any, field: Field) -> Any:
     if isinstance(value, list):
         return tuple(value)
     is_whole = isinstance(value, int) and not isinstance(value, bool)
-    return float(value) if is_whole and float in field.types and int not in field.types else value
+    as_float = is_whole and float in field.types and int not in field.types and _is_small(value)
+    return float(value) if as_float else value
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
@@ -200,6 +207,8 @@ def resolve(name: str, package: str, key: str) -> Callable[..., Any]:
     Raises:
         UserError: nothing of that name, with the place and the nearest one; or the user's module fails to import.
     """
+    if any(part.startswith("_") for part in name.split(".")):
+        raise UserError(f'{key}: "{name}" is not public: a part of it begins with "_"')
     for path in (f"{package}.{name}", name):
         found = _import(path, key)
         if inspect.ismodule(found):
@@ -258,9 +267,3 @@ def _public_names(path: str, package: str) -> list[str]:
     if prefix.rsplit(".", 1)[-1] in own:
         return [prefix]
     return [f"{prefix}.{name}".lstrip(".") for name in own]
-
-
-def split(values: Mapping[str, Any], fields: Mapping[str, Field]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The structural arguments among `values`, and the hyper ones."""
-    structure = {name: value for name, value in values.items() if not fields[name].hyper}
-    return structure, {name: value for name, value in values.items() if fields[name].hyper}

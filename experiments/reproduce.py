@@ -31,7 +31,8 @@ def reproduce(argv: Sequence[str]) -> int:
     if second.summary() is not None:
         raise UserError(f"{second.path} holds a finished run; choose another --workdir, or none")
     runtime.start(environment["cpu"]["threads"], complete.flat["mesh.data"])
-    code = launch(Start(source_of(first), complete, second.path, None if origin is None else Path(origin)))
+    where, step = (None, None) if origin is None else (Path(origin["run"]), origin["step"])
+    code = launch(Start(source_of(first), complete, second.path, where, step))
     return code or _tell(first, second)
 
 

@@ -105,11 +105,11 @@ def test_heavy_libraries_are_imported_where_they_are_used(path: Path) -> None:
 
 
 def test_the_loop_knows_no_family() -> None:
-    families = {
-        folder.name for folder in (ROOT / "configs").iterdir() if folder.is_dir() and folder.name[0] not in "_."
-    }
-    words = {word for path in (ROOT / "dlvr_jax" / "training").glob("*.py") for word in path.read_text().split()}
-    assert not families & words and families
+    for path in (ROOT / "dlvr_jax" / "training").glob("*.py"):
+        found = imports(ast.parse(path.read_text()))
+        assert not [name for name in found if is_in(name, ("dlvr_jax.models", "configs"))], path
+        tasks = [name for name in found if is_in(name, ("dlvr_jax.tasks",))]
+        assert all(is_in(name, ("dlvr_jax.tasks.task", "dlvr_jax.tasks.from_loss")) for name in tasks), path
 
 
 def test_package_files_are_empty() -> None:

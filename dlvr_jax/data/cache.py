@@ -10,11 +10,6 @@ from typing import Any
 from dlvr_jax.errors import UserError
 
 
-def cache_folder() -> Path:
-    """`DLVR_CACHE`, by default `~/.cache/dlvr_jax`."""
-    return Path(os.environ.get("DLVR_CACHE") or "~/.cache/dlvr_jax").expanduser().absolute()
-
-
 def make_once(folder: Path, make: Callable[[Path], None]) -> Path:
     """`folder`, which `make` fills unless it exists; of several processes one makes it and the others wait.
 

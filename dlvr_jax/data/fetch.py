@@ -6,8 +6,8 @@ archives differ from publisher to publisher.
 """
 
 import gzip
+import http.client
 import tempfile
-import urllib.error
 import urllib.request
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -16,10 +16,11 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-from dlvr_jax.data.cache import cache_folder, write_bytes
+from dlvr_jax.data.cache import write_bytes
 from dlvr_jax.data.packages import Package, PackageError, unpack
 from dlvr_jax.data.progress import say
 from dlvr_jax.errors import UserError
+from dlvr_jax.runtime import cache_folder
 
 TIMEOUT = 10.0  # seconds of silence after which an address counts as out of reach
 
@@ -133,7 +134,7 @@ def _download(origin: Origin, address: str, kept: Path) -> Content:
         try:
             with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
                 raw = response.read()
-        except (OSError, urllib.error.HTTPError) as error:
+        except (OSError, http.client.HTTPException) as error:
             raise Missed(f"{address} cannot be reached ({getattr(error, 'reason', error)})") from error
         contents[file.name] = checked(file, raw, url)
         write_bytes(kept / file.name, raw)

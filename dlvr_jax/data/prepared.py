@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from dlvr_jax.data.array_files import Arrays, check, load_arrays, save_arrays
-from dlvr_jax.data.cache import cache_folder, make_once, read_text
+from dlvr_jax.data.cache import make_once, read_text
 from dlvr_jax.data.progress import counted
 from dlvr_jax.data.sources import SPLITS, Records, Spec
 from dlvr_jax.data.tfds_files import open_records, write_records
+from dlvr_jax.runtime import cache_folder
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ class LossTask:
         """See Task. After the first non-finite update the state stays as it was before it."""
         gradient, loss, variables, sums = self._gradient(state, batch)
         state_after, norms = update(self.optimizer, state, gradient, variables)
-        finite = jnp.isfinite(loss) & jnp.isfinite(norms["update_norm"][0])
+        finite = jnp.isfinite(jnp.stack([loss, *(norm for norm, _ in norms.values())])).all()
         return frozen_unless(finite, state_after, state), sums | norms
 
     def eval_step(self, state: State, batch: Batch, carry: Carry) -> tuple[Sums, Outputs, Carry]:

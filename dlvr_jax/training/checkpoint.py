@@ -57,8 +57,6 @@ class Checkpoints:
 
     def _write(self, step: int, leaves: Leaves, memory: dict[str, Any]) -> None:
         temporary, final = self._folder / f".tmp-{step}", self._folder / str(step)
-        if final.exists():
-            return
         try:
             temporary.mkdir(parents=True)
             _orbax().save(temporary.absolute() / "state", leaves)
@@ -72,7 +70,14 @@ class Checkpoints:
                 "make room, then give the same command again"
             ) from error
         for old in steps(self._folder)[: -self._keep]:
-            shutil.rmtree(self._folder / str(old), ignore_errors=True)
+            remove(self._folder / str(old))
+
+
+def remove(checkpoint: Path) -> None:
+    """Takes a checkpoint away: at once out of sight, then off the disk, so that a kill leaves no half of it."""
+    condemned = checkpoint.with_name(f".tmp-old-{checkpoint.name}")
+    os.replace(checkpoint, condemned)
+    shutil.rmtree(condemned, ignore_errors=True)
 
 
 def clean(folder: Path) -> None:
@@ -87,12 +92,16 @@ def steps(folder: Path) -> list[int]:
 
 
 def restore(
-    folder: Path, like: Any, warn: Callable[[str], None], step: int | None = None
+    folder: Path,
+    like: Any,
+    warn: Callable[[str], None],
+    step: int | None = None,
+    own: tuple[str, ...] = (),
 ) -> tuple[Any, dict[str, Any]] | None:
     """The newest checkpoint that is whole (or that of `step`), and its memory; None where there is none at all.
 
     `like` is a tree of the structure, shapes and dtypes that the state must have; `warn` is told of each damaged
-    checkpoint that was passed over.
+    checkpoint that was passed over. Leaves whose names begin with one of `own` stay as they are in `like`.
 
     Raises:
         UserError: every checkpoint is damaged; or the state has another structure, with the first leaf that differs.
@@ -104,7 +113,7 @@ def restore(
         except UserError as fault:
             warn(str(fault))
             continue
-        return _fill(like, leaves, folder / str(number)), memory
+        return _fill(like, leaves, folder / str(number), own), memory
     if found:
         raise UserError(f"{folder}: no checkpoint is whole; remove the folder to train from the start")
     return None
@@ -117,8 +126,9 @@ def read(path: Path) -> tuple[Leaves, dict[str, Any]]:
         leaves: Leaves = {name: np.asarray(leaf) for name, leaf in _orbax().restore(path.absolute() / "state").items()}
     except Exception as error:  # a damaged file shows up in orbax as almost any error
         raise UserError(f"{path} is damaged: {_first_line(error)}") from None
-    for name, digest in digests(leaves).items():
-        if meta["digests"].get(name) != digest:
+    found, saved = digests(leaves), meta["digests"]
+    for name in sorted(found.keys() | saved.keys()):
+        if found.get(name) != saved.get(name):
             raise UserError(f"{path} is damaged: {name} is not what was saved")
     return leaves, meta["memory"]
 
@@ -127,6 +137,8 @@ def read_meta(path: Path) -> dict[str, Any]:
     """What a checkpoint says of itself: "digests" of its leaves, "memory". Raises UserError if that is damaged."""
     try:
         meta: dict[str, Any] = json.loads((path / "meta.json").read_text(encoding="utf-8"))
+        if meta["format"] != FORMAT:
+            raise ValueError(f"it is of format {meta['format']}, not {FORMAT}")
         if not (isinstance(meta["digests"], dict) and isinstance(meta["memory"], dict)):
             raise ValueError("meta.json is not what was saved")
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -156,9 +168,11 @@ def _digest(leaf: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def _fill(like: Any, leaves: Leaves, path: Path) -> Any:
-    """`like` with the leaves read."""
+def _fill(like: Any, leaves: Leaves, path: Path, own: tuple[str, ...]) -> Any:
+    """`like` with the leaves read, but for its own."""
     wanted = named_leaves(like)
+    leaves = {name: leaf for name, leaf in leaves.items() if not name.startswith(own)}
+    leaves |= {name: leaf for name, leaf in wanted.items() if name.startswith(own)}
     for name in sorted(wanted.keys() | leaves.keys()):
         here = f"{leaves[name].dtype} {leaves[name].shape}" if name in leaves else "nothing"
         there = f"{wanted[name].dtype} {wanted[name].shape}" if name in wanted else "nothing"

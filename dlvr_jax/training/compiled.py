@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 import jax
-from jax.sharding import NamedSharding, SingleDeviceSharding
+from jax.sharding import NamedSharding
 
 from dlvr_jax import runtime
 from dlvr_jax.data.batches import assemble
@@ -76,7 +76,7 @@ def _program(function: Callable[..., Any], task: Any, donate: bool, *arguments: 
 
 def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
     sharding = getattr(leaf, "sharding", None)
-    several = isinstance(sharding, NamedSharding) and not isinstance(sharding, SingleDeviceSharding)
+    several = isinstance(sharding, NamedSharding)
     array = leaf if hasattr(leaf, "shape") else jax.numpy.asarray(leaf)
     return jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=sharding if several else None)
 

@@ -21,7 +21,7 @@ from dlvr_jax.run import Run
 from dlvr_jax.sections import EvalSection, TrainSection
 from dlvr_jax.tasks.task import State, Task, evaluated
 from dlvr_jax.training.cadence import due
-from dlvr_jax.training.checkpoint import Checkpoints, clean, named_leaves, restore, steps
+from dlvr_jax.training.checkpoint import Checkpoints, clean, named_leaves, remove, restore, steps
 from dlvr_jax.training.compiled import non_finite_program, train_program
 from dlvr_jax.training.evaluation import Split, Total, add_up, evaluate
 from dlvr_jax.training.signals import Interrupt, interruptible
@@ -83,8 +83,11 @@ def resume(t: Training) -> int:
         window = {name: (np.asarray(top), np.asarray(bottom)) for name, (top, bottom) in memory["window"].items()}
         t.memory = Memory(**{**memory, "window": window})
         t.state, t.best = t.splits["train"].placement.everywhere(tree["state"]), tree["best"]
-    t.run.cut_metrics(int(t.state.step))
-    return int(t.state.step)
+    step = int(t.state.step)
+    for damaged in [number for number in steps(t.run.checkpoints) if number > step]:
+        remove(t.run.checkpoints / str(damaged))
+    t.run.cut_metrics(step)
+    return step
 
 
 def train(training: Training, step: int) -> None:
@@ -101,8 +104,9 @@ def train(training: Training, step: int) -> None:
         TensorBoard(training.run.path / "tensorboard") as board,
     ):
         try:
-            if step and not steps(training.run.checkpoints):  # from another run, which need not be there for ever
+            if step and not steps(training.run.checkpoints):  # from another run, which need not stay as it is
                 _save(training, checkpoints, step)
+                checkpoints.wait()
             _loop(training, checkpoints, step, interrupt, progress, board)
         finally:
             checkpoints.close()
@@ -110,7 +114,7 @@ def train(training: Training, step: int) -> None:
 
 def chosen_state(t: Training) -> State:
     """The state to test and to keep: with the best parameters, where `eval.best` names a metric, else the last."""
-    if t.best is None:
+    if t.best is None or not t.memory.best_step:
         return t.state
     if t.state.average is not None:
         return dataclasses.replace(t.state, average=t.best)

@@ -12,7 +12,6 @@ import optax
 from dlvr_jax.schema import Between
 
 Steps = Annotated[int, Between(0, None)]
-Fraction = Annotated[float, Between(0, 1)]
 
 
 def constant(total: int, *, warmup_steps: Steps = 0) -> optax.Schedule:

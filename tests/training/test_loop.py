@@ -7,10 +7,15 @@ import numpy as np
 import pytest
 
 from dlvr_jax import check, config
+from dlvr_jax.build import build
 from dlvr_jax.errors import UserError
 from dlvr_jax.launch import Start, launch
+from dlvr_jax.recorded import restored
 from dlvr_jax.run import TIMES, Run
 from dlvr_jax.training import checkpoint
+from dlvr_jax.training.checkpoint import tree_digest
+from dlvr_jax.training.loop import chosen_state
+from tests.configs import state_of
 from tests.damage import flip_a_byte
 
 DIGITS = config.find("configs/cnn/lenet5_digits.py:tiny")
@@ -52,6 +57,15 @@ FORMS = {
     "four steps a call": {"train__steps_per_call": "4"},
     "streamed": {"data__backing": "stream"},
     "dropout": {"model__dropout": "0.3"},
+    "two devices": {"mesh__data": "2"},
+    "all at once": {
+        "mesh__data": "2",
+        "train__accumulate": "2",
+        "train__steps_per_call": "4",
+        "train__ema": "0.9",
+        "data__backing": "stream",
+        "eval__best": "loss",
+    },
 }
 
 
@@ -95,6 +109,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path: Path, capsy
     (run.path / "summary.json").unlink()
     flip_a_byte(run.checkpoints / "16")
     assert outcome(train(tmp_path / "run")) == before
+    checkpoint.read(run.checkpoints / "16")  # written anew
     assert "checkpoints/16 is damaged" in capsys.readouterr().err.replace("\n", "")
 
 
@@ -135,20 +150,30 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
 
 def test_a_run_may_start_from_the_last_state_of_another(tmp_path: Path) -> None:
     first = train(tmp_path / "first")
-    second = train(tmp_path / "second", first.path, train__steps="24", optimizer__learning_rate="0.001")
+    flags = {"train__steps": "24", "optimizer__learning_rate": "0.001", "model__dropout": "none", "train__keep": "9"}
+    second = train(tmp_path / "second", first.path, **flags)
     assert [line["step"] for line in second.metrics() if line["split"] == "train"] == [20, 24]
-    assert second.record["from"] == str(first.path)
+    assert second.record["from"] == {"run": str(first.path), "step": 16}
     before = outcome(second)
     cut_back(second, 16)
-    first.path.rename(tmp_path / "moved")
-    with pytest.raises(UserError, match="first is not a run folder"):
-        train(tmp_path / "second", first.path, train__steps="24", optimizer__learning_rate="0.001")
-    (tmp_path / "moved").rename(first.path)
-    assert (
-        outcome(train(tmp_path / "second", first.path, train__steps="24", optimizer__learning_rate="0.001")) == before
-    )
+    first.path.rename(tmp_path / "moved")  # what was taken over is kept
+    assert outcome(train(tmp_path / "second", first.path, **flags)) == before
+
+
+def test_a_start_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    first = train(tmp_path / "first")
     with pytest.raises(UserError, match="is at step 16 already; set train.steps above that"):
-        train(tmp_path / "third", first.path)
+        train(tmp_path / "second", first.path)
+    cadence = {"train__log_every": "5", "train__eval_every": "5", "train__checkpoint_every": "5"}
+    with pytest.raises(UserError, match="no multiple of train.steps_per_call = 5; use 21 or 26"):
+        train(tmp_path / "second", first.path, train__steps="25", train__steps_per_call="5", **cadence)
+
+
+def test_a_run_that_has_evaluated_nothing_yet_is_judged_as_it_is(tmp_path: Path) -> None:
+    run = train(tmp_path / "run", train__keep="9")
+    experiment = build(check.complete(config.flatten(run.config), {}).flat)
+    early, late = (chosen_state(restored(run, experiment, step)) for step in (4, 8))
+    assert tree_digest(early.params) != tree_digest(state_of(experiment).params) != tree_digest(late.params)
 
 
 def test_the_summary_says_what_was_run(tmp_path: Path) -> None:

@@ -15,12 +15,13 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from jaxtyping import Int
 
-from dlvr_jax.data.cache import cache_folder, make_once, read_json
+from dlvr_jax.data.cache import make_once, read_json
 from dlvr_jax.data.images import decode, statistics
 from dlvr_jax.data.prepared import ReadInPlace
 from dlvr_jax.data.progress import counted
 from dlvr_jax.data.sources import SPLITS, Arrays, Feature, Source, Spec
 from dlvr_jax.errors import UserError
+from dlvr_jax.runtime import cache_folder
 from dlvr_jax.schema import Between
 
 _ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}

@@ -13,12 +13,13 @@ from typing import Annotated, Any
 import numpy as np
 from jaxtyping import Int
 
-from dlvr_jax.data.cache import cache_folder, make_once, read_json
+from dlvr_jax.data.cache import make_once, read_json
 from dlvr_jax.data.images import decode, statistics
 from dlvr_jax.data.prepared import ReadInPlace
 from dlvr_jax.data.sources import Arrays, Feature, Records, Source, Spec
 from dlvr_jax.data.tfds_files import find_prepared, open_split
 from dlvr_jax.errors import UserError
+from dlvr_jax.runtime import cache_folder
 from dlvr_jax.schema import Between
 
 _HELD_OUT = 5_000  # the most examples that become validation where the set has no such split
