@@ -46,7 +46,8 @@ def find(text: str) -> Source:
     Raises:
         UserError: no such file, with the nearest that there is.
     """
-    path, _, argument = text.partition(":")
+    path, colon, argument = text.rpartition(":")
+    path, argument = (path, argument) if colon and not Path(text).is_file() else (text, "")
     for file in (Path(path), ROOT / path):
         if file.is_file():
             return Source(file.resolve(), argument)
@@ -65,7 +66,7 @@ def load(source: Source) -> dict[str, Any]:
         raise UserError(f"{source.file}: a config file must define get_config(arg)")
     try:
         found = module.get_config(source.argument)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(f"{_place(source.file, error)}: {_message(error)}") from error
     if not isinstance(found, ConfigDict):
         raise UserError(f"{source.file}: get_config returns {type(found).__name__}; it must return a ConfigDict")
@@ -79,12 +80,12 @@ def _execute(file: Path) -> Any:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(f"{_place(file, error)}: the config file fails: {_message(error)}") from error
     return module
 
 
-def _place(file: Path, error: Exception) -> str:
+def _place(file: Path, error: BaseException) -> str:
     """File and line of the last frame inside the config file, or of its syntax error."""
     if isinstance(error, SyntaxError):
         return f"{file}:{error.lineno}"
@@ -92,7 +93,7 @@ def _place(file: Path, error: Exception) -> str:
     return f"{file}:{lines[-1]}" if lines else str(file)
 
 
-def _message(error: Exception) -> str:
+def _message(error: BaseException) -> str:
     text = str(error.msg if isinstance(error, SyntaxError) else error).splitlines()
     kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
     return kind + (text[0] if text else "")

@@ -35,9 +35,13 @@ class Start:
 
     @property
     def fingerprint(self) -> str:
-        """Of the config, and of the run that it starts from."""
-        origin = {} if self.origin is None else {"from": str(self.origin.resolve())}
-        return config.fingerprint(self.complete.flat | origin)
+        """Of what makes this run another than others."""
+        return config.fingerprint(self.identity)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The config, and the run that it starts from as "from"."""
+        return self.complete.flat | ({} if self.origin is None else {"from": str(self.origin.resolve())})
 
     @property
     def folder(self) -> Path:
@@ -94,15 +98,18 @@ def _refuse_what_is_no_run_of(run: Run, start: Start) -> None:
         if run.path.is_file() or any(e.name not in ours and e.name[0] != "." for e in run.path.glob("*")):
             raise UserError(f"{run.path} is not empty and holds no run; choose another --workdir")
         return
-    if run.record["fingerprint"] != start.fingerprint:
-        here, there = start.complete.flat, config.flatten(run.config)
-        key = next(
-            (key for key in sorted(here.keys() | there.keys()) if _json(here.get(key)) != there.get(key)), "from"
-        )
+    here, there = start.identity, config.flatten(run.config) | _from(run)
+    if config.fingerprint(here) != config.fingerprint(there):
+        key = next(key for key in sorted(here.keys() | there.keys()) if _json(here.get(key)) != there.get(key))
         raise UserError(
             f"{run.path} holds a run of another config: {key} is {there.get(key)!r} there, {here.get(key)!r} here; "
             "choose another --workdir, or --from to start from its last state"
         )
+
+
+def _from(run: Run) -> dict[str, str]:
+    origin = run.record.get("from")
+    return {} if origin is None else {"from": origin["run"]}
 
 
 def _json(value: Any) -> Any:

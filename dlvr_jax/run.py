@@ -22,10 +22,16 @@ from dlvr_jax.errors import UserError
 
 FORMAT = 1
 TIMES = frozenset({"seconds", "examples_per_second"})  # what may differ between equal runs
-KEYS = {
-    "config.json": ("config_file", "argument", "fingerprint", "config", "origin"),
-    "environment.json": ("command", "versions", "device", "cpu", "flags", "git", "form", "resumed"),
-    "summary.json": ("step", "metrics", "params_sha256", "data", "guarantee"),
+KEYS: Mapping[str, Mapping[str, type]] = {
+    "config.json": {"config_file": str, "argument": str, "fingerprint": str, "config": dict, "origin": dict},
+    "environment.json": {
+        **{"command": str, "versions": dict, "device": dict, "cpu": dict, "flags": dict, "git": dict, "form": dict},
+        "resumed": list,
+    },
+    "summary.json": {
+        **{"step": int, "metrics": dict, "params_sha256": str, "data": dict, "guarantee": str},
+        **{"seconds": float, "examples": int, "parameters": int, "compiled": dict},
+    },
 }
 
 
@@ -72,7 +78,7 @@ class Run:
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of `metrics.jsonl`; a last line cut short by a kill is left out."""
         path = self.path / "metrics.jsonl"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
         return [line for number, text in enumerate(lines) if (line := _parse(text, path, number, len(lines)))]
 
     def append_metrics(self, line: Mapping[str, Any]) -> None:
@@ -129,8 +135,8 @@ class Run:
             raise UserError(f"{path} cannot be read: {error}; restore it or start the run anew elsewhere") from None
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise UserError(f"{path} is not of format {FORMAT}: it was written by another version, or damaged")
-        if missing := [key for key in KEYS[name] if key not in content]:
-            raise UserError(f"{path} is damaged: it has no {missing[0]}; restore it or start the run anew elsewhere")
+        if wrong := [key for key, kind in KEYS[name].items() if not isinstance(content.get(key), kind)]:
+            raise UserError(f"{path} is damaged at {wrong[0]}; restore it or start the run anew elsewhere")
         return content
 
 
@@ -138,7 +144,7 @@ def _parse(text: str, path: Path, number: int, count: int) -> dict[str, Any] | N
     """A line of metrics; None for a last line cut short."""
     try:
         line = json.loads(text)
-        if isinstance(line, dict) and {"step", "split"} <= line.keys():
+        if isinstance(line, dict) and isinstance(line.get("step"), int) and isinstance(line.get("split"), str):
             return line
     except ValueError:
         if number == count - 1:

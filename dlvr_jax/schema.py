@@ -246,7 +246,7 @@ def _is_module(name: str) -> bool:
 def _import_module(name: str, key: str) -> types.ModuleType:
     try:
         return importlib.import_module(name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(f"{key}: the module {name} fails to import: {type(error).__name__}: {error}") from error
 
 

@@ -4,6 +4,7 @@
 """
 
 import argparse
+import io
 import os
 import signal
 import sys
@@ -29,6 +30,7 @@ def arguments(verb: str, about: str) -> Arguments:
 
 def main(program: Callable[[Sequence[str]], int | None]) -> None:
     """Runs a program on the command line's arguments and exits with its code; a user's mistake is printed, code 1."""
+    sys.stdout, sys.stderr = sys.stdout or io.StringIO(), sys.stderr or io.StringIO()  # where they are closed
     try:
         code = program(sys.argv[1:])
         sys.stdout.flush()

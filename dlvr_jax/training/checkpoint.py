@@ -88,7 +88,7 @@ def clean(folder: Path) -> None:
 
 def steps(folder: Path) -> list[int]:
     """The steps that have a checkpoint, ascending."""
-    return sorted(int(path.name) for path in folder.glob("*") if path.name.isdigit())
+    return sorted(int(path.name) for path in folder.glob("*") if path.name.isdecimal())
 
 
 def restore(

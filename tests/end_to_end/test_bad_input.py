@@ -193,6 +193,16 @@ CASES = {
         "a damaged config": Case("RUN", "config.json cannot be read", damage("config.json"), "evaluate"),
         "another format": Case("RUN", "is not of format 1", damage("config.json", b'{"format": 99}'), "report"),
         "a damaged summary": Case("RUN", "summary.json cannot be read", damage("summary.json"), "report"),
+        "an edited config": Case(
+            OTHER,
+            "train.batch_size is 8 there, 16 here",
+            lambda run, here: (run / "config.json").write_text(
+                (run / "config.json").read_text().replace('"batch_size": 16', '"batch_size": 8')
+            ),
+        ),
+        "a summary of another kind": Case(
+            "RUN", "summary.json is damaged at step", damage("summary.json", b'{"format": 1, "metrics": 3}'), "report"
+        ),
         "damaged metrics": Case(
             "RUN", "metrics.jsonl is damaged at line 1", damage("metrics.jsonl", b"{\n{}\n"), "report"
         ),
@@ -213,6 +223,11 @@ CASES = {
         "an import that fails": Case(
             "HERE/mine.py", "ModuleNotFoundError: No module named 'nowhere'", config("import nowhere")
         ),
+        "a model that ends the program": Case(USER, "the module mine fails to import: SystemExit", module("exit(0)")),
+        "what is no model": Case(
+            f"{TINY} --config.model.name=jax.numpy.zeros", "is no class with the methods init, apply"
+        ),
+        "what is not public": Case(f"{TINY} --config.optimizer.schedule=_warmed", 'a part of it begins with "_"'),
         "a model that fails to import": Case(
             USER, "the module mine fails to import: NameError", module("undefined_name")
         ),

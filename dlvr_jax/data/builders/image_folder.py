@@ -90,6 +90,9 @@ def _state(root: Path, files: list[str]) -> str:
 def _scan(to: Path, root: Path, files: list[str], size: int, channels: int) -> None:
     """Writes index.json: classes, the pictures of each split, statistics, and a digest of all contents."""
     classes = sorted({name.split("/")[0] for name in files}, key=os.fsencode)
+    for name in classes:
+        if any("\ud800" <= letter <= "\udfff" for letter in name):  # how Python holds bytes that are no UTF-8
+            raise UserError(f"{root}: the class folder {os.fsencode(name)!r} is not named in UTF-8; rename it")
     numbers = {name: number for number, name in enumerate(classes)}
     splits: dict[str, list[tuple[str, int]]] = {split: [] for split in SPLITS}
     content = sha256(f"{size} {channels} {classes}".encode(errors="surrogateescape"))
