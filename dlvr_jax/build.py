@@ -33,7 +33,7 @@ class Experiment:
     train: TrainSection  # with `steps` given
     evaluation: EvalSection
     hyper: dict[str, float | None]
-    seed: int
+    seed: np.uint32
     devices: int
 
     @cached_property
@@ -50,7 +50,7 @@ class Experiment:
         return training_batches(
             self.data,
             batch_size=self.train.batch_size,
-            seed=self.seed if seed is None else seed,
+            seed=int(self.seed) if seed is None else seed,
             micro=self.train.accumulate if self.train.accumulate > 1 else None,
             backing=self.flat["data.backing"],
         )
@@ -74,7 +74,9 @@ def build(flat: Flat) -> Experiment:
     hyper = {key: flat[key] for key in hyper_keys(flat)}
     task = LossTask(_objective(flat, data, model), _optimizer(flat, train), train.accumulate)
     evaluation = EvalSection(**_section(flat, "eval"))
-    experiment = Experiment(flat, data, model, task, train, evaluation, hyper, flat["seed"], flat["mesh.data"])
+    experiment = Experiment(
+        flat, data, model, task, train, evaluation, hyper, np.uint32(flat["seed"]), flat["mesh.data"]
+    )
     _check_shapes(experiment)
     return experiment
 
@@ -143,7 +145,7 @@ def _check_shapes(experiment: Experiment) -> None:
     e = experiment
     batch = jax.tree.map(lambda leaf: leaf[0], e.example_batch) if e.train.accumulate > 1 else e.example_batch
     try:
-        state = jax.eval_shape(e.task.init, np.uint32(e.seed), e.hyper, e.example_batch)
+        state = jax.eval_shape(e.task.init, e.seed, e.hyper, e.example_batch)
         sums, outputs, _ = jax.eval_shape(e.task.eval_step, state, batch, None)
     except Exception as error:  # the model may be the user's own, and fail in any way
         shapes = {name: feature.shape for name, feature in e.data.spec.features.items()}

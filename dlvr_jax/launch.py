@@ -14,7 +14,6 @@ from dlvr_jax.finish import finish
 from dlvr_jax.reporting import console
 from dlvr_jax.run import Run
 from dlvr_jax.tasks.task import State
-from dlvr_jax.training.cadence import nearest_multiples
 from dlvr_jax.training.checkpoint import named_leaves, restore, steps
 from dlvr_jax.training.compile_count import CompileCount
 from dlvr_jax.training.compiled import initial_state
@@ -174,10 +173,6 @@ def _state_of(origin: Path, step: int | None, like: State, experiment: Experimen
     begun, total, per_call = int(state.step), experiment.train.steps or 0, experiment.train.steps_per_call
     if begun >= total:
         raise UserError(f"{origin} is at step {begun} already; set train.steps above that")
-    if (total - begun) % per_call:
-        low, high = (begun + count for count in nearest_multiples(total - begun, per_call))
-        raise UserError(
-            f"train.steps = {total}: the {total - begun} steps after step {begun} of {origin} are no multiple of "
-            f"train.steps_per_call = {per_call}; use {low} or {high}"
-        )
+    if begun % per_call:
+        raise UserError(f"train.steps_per_call = {per_call}: the step {begun} of {origin} is no multiple of it; use 1")
     return state

@@ -5,7 +5,7 @@ environment.json   command, versions, device, CPU, flags, git, form: what the bi
 metrics.jsonl      a line for each logged window, evaluation and test
 checkpoints/       states, by step
 samples/           displays, by step
-summary.json       what came out; written last, so that its presence means finished
+summary.json       what came out; its presence means finished; the report and TensorBoard events follow from all this
 """
 
 import json

@@ -164,7 +164,7 @@ def named_leaves(tree: Any) -> dict[str, Any]:
 
 def _digest(leaf: np.ndarray) -> str:
     digest = hashlib.sha256(f"{leaf.dtype} {leaf.shape} ".encode())
-    digest.update(np.ascontiguousarray(leaf).data)
+    digest.update(leaf.tobytes())
     return digest.hexdigest()
 
 

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 import jax
+import numpy as np
 from jax.sharding import NamedSharding
 
 from dlvr_jax import runtime
@@ -16,8 +17,9 @@ from dlvr_jax.data.batches import assemble
 from dlvr_jax.tasks.task import Batch, State, Sums, Task
 
 
-def initial_state(task: Task, seed: int, hyper: Any, batch: Batch) -> State:
+def initial_state(task: Task, seed: int | np.uint32, hyper: Any, batch: Batch) -> State:
     """`task.init`, compiled."""
+    seed = np.uint32(seed)
     return _program(_init, task, False, seed, hyper, dict(batch))(seed, hyper, dict(batch))
 
 

@@ -212,7 +212,7 @@ def _remember_best(t: Training, step: int, metrics: Mapping[str, float]) -> None
         return
     value, before = metrics[name], t.memory.best_value
     better = value < before if t.task.lower_is_better(name) else value > before
-    if better or not t.memory.best_step or math.isnan(before):
+    if better or not t.memory.best_step or (math.isnan(before) and not math.isnan(value)):
         t.memory.best_step, t.memory.best_value = step, value
         t.best = jax.tree.map(np.array, evaluated(t.state))
 

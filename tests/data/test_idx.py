@@ -11,9 +11,9 @@ import pytest
 
 from dlvr_jax.data import idx
 from dlvr_jax.data.builders import fashion_mnist, mnist
-from dlvr_jax.data.cache import cache_folder
 from dlvr_jax.data.fetch import Missed, Origin, read_folder
 from dlvr_jax.errors import UserError
+from dlvr_jax.runtime import cache_folder
 
 TRAIN, VALIDATION, TEST = 20, 5, 10
 # The user's own cache, not the tests'.

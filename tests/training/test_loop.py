@@ -77,6 +77,10 @@ def test_a_resumed_run_equals_one_that_was_never_stopped(form: str, tmp_path: Pa
     assert outcome(train(tmp_path / "run", train__keep="9", **FORMS[form])) == before
 
 
+def test_the_largest_seed_is_a_seed_too(tmp_path: Path) -> None:
+    assert train(tmp_path / "run", seed=str(2**32 - 1), train__steps="4").summary()["step"] == 4
+
+
 def test_log_windows_that_are_open_at_a_checkpoint_are_resumed(tmp_path: Path) -> None:
     flags = {"train__keep": "9", "train__log_every": "8", "train__checkpoint_every": "2"}
     run = train(tmp_path / "run", **flags)
@@ -165,7 +169,7 @@ def test_a_start_that_cannot_be_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is at step 16 already; set train.steps above that"):
         train(tmp_path / "second", first.path)
     cadence = {"train__log_every": "5", "train__eval_every": "5", "train__checkpoint_every": "5"}
-    with pytest.raises(UserError, match="no multiple of train.steps_per_call = 5; use 21 or 26"):
+    with pytest.raises(UserError, match="train.steps_per_call = 5: the step 16 of .* is no multiple of it"):
         train(tmp_path / "second", first.path, train__steps="25", train__steps_per_call="5", **cadence)
 
 
