@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dlvr_jax import runtime
 from dlvr_jax.data import cache as cache_module
 from dlvr_jax.data.builders.digits import digits
 from dlvr_jax.data.builders.fashion_mnist import fashion_mnist
@@ -185,4 +186,4 @@ def test_a_cache_that_cannot_be_written_is_named(cache: Path) -> None:
 
 def test_the_home_folder_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DLVR_CACHE", "")
-    assert cache_module.cache_folder() == Path.home() / ".cache" / "dlvr_jax"
+    assert runtime.cache_folder() == Path.home() / ".cache" / "dlvr_jax"
