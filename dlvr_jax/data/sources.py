@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Int
 
 from dlvr_jax.data.array_files import Arrays, digest
+from dlvr_jax.data.tokenizers import Tokenizer
 
 SPLITS = ("train", "validation", "test")
 
@@ -28,18 +29,35 @@ class Feature:
 class Spec:
     """What is known of a data set without its data.
 
-    Features: "image" uint8 (height, width, channels) in 0..255 and "label" int32 (), for images with classes.
-    `mean` and `std` are per channel, of the train split after division by 255.
+    Names of features are the same everywhere, and the task goes by them; `T` is the longest of a split, and what lies at
+    or beyond an example's "length" is padding, of zeros:
+
+    - images: "image" uint8 (height, width, channels) in 0..255, "label" int32 ();
+    - windows of a text: "tokens" int32 (T + 1,), of which neighbours share one, "length" int32 (), of its targets;
+    - texts with a class: "tokens" int32 (T,), "length" int32 (), "label" int32 ();
+    - sentences with tags: "tokens" int32 (T,), "length" int32 (), "tags" int32 (T,);
+    - pairs: "source" int32 (T,), "source_length" int32 (), "target" int32 (T,) from begin to end, "target_length" int32 ();
+    - series: "history" float32 (T, channels), "future" float32 (horizon,), of channel 0;
+    - points: "point" float32 (dimensions,), "label" int32 ().
+
+    `mean` and `std` are per channel, of the train split: of images after division by 255.
     """
 
     name: str
     features: Mapping[str, Feature]
     splits: Mapping[str, int]
-    num_classes: int | None
-    class_names: tuple[str, ...]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    vocab_size: int | None = None
+    num_classes: int | None = None
+    class_names: tuple[str, ...] = ()
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    tokenizer: Tokenizer | None = None  # of tokens, and of the source of pairs
+    target_tokenizer: Tokenizer | None = None
+    period: int | None = None  # steps of a season, where a series has one
+
+    @property
+    def vocab_size(self) -> int | None:
+        """How many ids the tokenizer has."""
+        return None if self.tokenizer is None else self.tokenizer.size
 
 
 @runtime_checkable

@@ -1,0 +1,95 @@
+"""Text as whole numbers and back. A tokenizer is a value: equal ones share compiled programs."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol, runtime_checkable
+
+from dlvr_jax.errors import UserError
+
+
+@runtime_checkable
+class Tokenizer(Protocol):
+    """Text to ids in 0 .. size - 1, and back."""
+
+    @property
+    def size(self) -> int:
+        """How many ids there are."""
+        ...
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of a text."""
+        ...
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of ids."""
+        ...
+
+
+@dataclass(frozen=True)
+class Characters:
+    """A character a token, numbered by its place in `alphabet`."""
+
+    alphabet: str
+
+    @property
+    def size(self) -> int:
+        """See Tokenizer."""
+        return len(self.alphabet)
+
+    def encode(self, text: str) -> list[int]:
+        """See Tokenizer. Raises UserError for a character that is not in the alphabet."""
+        unknown = sorted(set(text) - set(self._ids))
+        if unknown:
+            raise UserError(f"the character {unknown[0]!r} is none of the {self.size} of this alphabet")
+        return [self._ids[character] for character in text]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """See Tokenizer."""
+        return "".join(self.alphabet[i] for i in ids)
+
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        return {character: i for i, character in enumerate(self.alphabet)}
+
+
+@dataclass(frozen=True)
+class Bytes:
+    """A byte of UTF-8 a token: any text, with nothing to learn."""
+
+    size: int = 256
+
+    def encode(self, text: str) -> list[int]:
+        """See Tokenizer."""
+        return list(text.encode())
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """See Tokenizer. What is no UTF-8 becomes the replacement character."""
+        return bytes(ids).decode(errors="replace")
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The tokens themselves, in the order of their ids, put together by `separator`; unknown ones become `unknown`."""
+
+    tokens: tuple[str, ...]
+    unknown: int
+    separator: str = " "
+
+    @property
+    def size(self) -> int:
+        """See Tokenizer."""
+        return len(self.tokens)
+
+    def encode(self, text: str) -> list[int]:
+        """See Tokenizer. An empty separator takes the text character by character."""
+        parts: Sequence[str] = text.split(self.separator) if self.separator else text
+        return [self._ids.get(part, self.unknown) for part in parts]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """See Tokenizer."""
+        return self.separator.join(self.tokens[i] for i in ids)
+
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        return {token: i for i, token in enumerate(self.tokens)}
