@@ -29,14 +29,15 @@ class Feature:
 class Spec:
     """What is known of a data set without its data.
 
-    Names of features are the same everywhere, and the task goes by them; `T` is the longest of a split, and what lies at
-    or beyond an example's "length" is padding, of zeros:
+    Names of features are the same everywhere, and the task goes by them. `T` is the greatest length; what lies at or
+    beyond an example's "length" is padding, of zeros:
 
     - images: "image" uint8 (height, width, channels) in 0..255, "label" int32 ();
     - windows of a text: "tokens" int32 (T + 1,), of which neighbours share one, "length" int32 (), of its targets;
     - texts with a class: "tokens" int32 (T,), "length" int32 (), "label" int32 ();
     - sentences with tags: "tokens" int32 (T,), "length" int32 (), "tags" int32 (T,);
-    - pairs: "source" int32 (T,), "source_length" int32 (), "target" int32 (T,) from begin to end, "target_length" int32 ();
+    - pairs: "source" int32 (T,) and "target" int32 (T,), the latter from begin to end, with "source_length" and
+      "target_length" int32 ();
     - series: "history" float32 (T, channels), "future" float32 (horizon,), of channel 0;
     - points: "point" float32 (dimensions,), "label" int32 ().
 
