@@ -34,11 +34,23 @@ class File:
 
 
 @dataclass(frozen=True)
+class Files:
+    """Many files by patterns ("text/*.txt"), and the SHA-256 of their decompressed bytes one after the other.
+
+    The order is that of the patterns, and by path (bytewise) among the matches of one. A published address lists no
+    files, so an origin with these has folders or a package only.
+    """
+
+    patterns: tuple[str, ...]
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Origin:
     """Where the files of a data set can be had: folders, addresses (each ends in a slash), a package."""
 
     name: str
-    files: tuple[File, ...]
+    files: tuple[File | Files, ...]
     folders: tuple[Path, ...] = ()
     addresses: tuple[str, ...] = ()
     package: Package | None = None
@@ -58,7 +70,7 @@ def check_path(origin: Origin, path: str | None) -> None:
 
 
 def fetch(origin: Origin, path: str | None) -> Content:
-    """The decompressed content of each file, by its name."""
+    """The decompressed content of each file, by its name: of `Files`, the path with slashes, in their order."""
     if path is not None:
         return _from_user(origin, path)
     reasons = []
@@ -67,7 +79,7 @@ def fetch(origin: Origin, path: str | None) -> Content:
             return way()
         except Missed as missed:
             reasons.append(str(missed))
-    names = ", ".join(file.name for file in origin.files)
+    names = ", ".join(_shown(file) for file in origin.files)
     advice = f"set data.path to a folder with {names}"
     raise UserError(f"data set {origin.name}: no way to its files worked: {'; '.join(reasons)}; {advice}")
 
@@ -90,13 +102,42 @@ def _from_user(origin: Origin, path: str) -> Content:
         raise UserError(f"data.path = {path!r}: {missed}") from missed
 
 
-def read_folder(files: tuple[File, ...], place: Path) -> Content:
+def _shown(file: File | Files) -> str:
+    return file.name if isinstance(file, File) else ", ".join(file.patterns)
+
+
+def read_folder(files: tuple[File | Files, ...], place: Path) -> Content:
     """All files out of one folder; a single file may also be given by its own path. Raises Missed."""
     if not place.exists():
         raise Missed(f"{place} does not exist")
-    if len(files) == 1 and place.is_file():
+    if len(files) == 1 and isinstance(files[0], File) and place.is_file():
         return {files[0].name: _read(files[0], place)}
-    return {file.name: _read(file, place / file.name) for file in files}
+    contents: Content = {}
+    for file in files:
+        contents |= _read_many(file, place) if isinstance(file, Files) else {file.name: _read(file, place / file.name)}
+    return contents
+
+
+def _read_many(files: Files, place: Path) -> Content:
+    """Those that match, as published."""
+    contents, digest = {}, sha256()
+    for path in _matching(files, place):
+        try:
+            contents[path.relative_to(place).as_posix()] = content = _decompressed(path.read_bytes())
+        except (OSError, EOFError, zlib.error) as error:
+            raise Missed(f"{path} cannot be read ({getattr(error, 'strerror', None) or error})") from error
+        digest.update(content)
+    if digest.hexdigest() != files.sha256:
+        raise Missed(
+            f"{place} does not hold the right files {_shown(files)}: there are {len(contents)}, "
+            f"SHA-256 {digest.hexdigest()} of their contents, {files.sha256} expected"
+        )
+    return contents
+
+
+def _matching(files: Files, place: Path) -> list[Path]:
+    found = (sorted(place.glob(pattern), key=lambda path: path.as_posix().encode()) for pattern in files.patterns)
+    return [path for paths in found for path in paths]
 
 
 def _read(file: File, path: Path) -> bytes:
@@ -113,7 +154,7 @@ def _read(file: File, path: Path) -> bytes:
 def checked(file: File, raw: bytes, where: str) -> bytes:
     """The decompressed content, if it is the right one. Raises Missed, which names both digests."""
     try:
-        content = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+        content = _decompressed(raw)
     except (OSError, EOFError, zlib.error) as error:
         digest = sha256(raw).hexdigest()
         raise Missed(
@@ -125,10 +166,16 @@ def checked(file: File, raw: bytes, where: str) -> bytes:
     return content
 
 
+def _decompressed(raw: bytes) -> bytes:
+    return gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+
+
 def _download(origin: Origin, address: str, kept: Path) -> Content:
     """From a published address into the cache."""
     contents = {}
     for file in origin.files:
+        if isinstance(file, Files):
+            raise Missed(f"{address} lists no files {_shown(file)}")
         url = address + file.name
         say(f"fetching {url}")
         try:
@@ -154,7 +201,8 @@ def _from_package(origin: Origin, package: Package, kept: Path) -> Content:
     return contents
 
 
-def _keep(files: Iterable[File], place: Path, kept: Path) -> None:
+def _keep(files: Iterable[File | Files], place: Path, kept: Path) -> None:
     for file in files:
-        if (place / file.name).is_file():
-            write_bytes(kept / file.name, (place / file.name).read_bytes())
+        for path in _matching(file, place) if isinstance(file, Files) else [place / file.name]:
+            if path.is_file():
+                write_bytes(kept / path.relative_to(place), path.read_bytes())

