@@ -1,7 +1,7 @@
 """From a complete config to the objects that it names: model, task, data, hyper."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,15 +10,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dlvr_jax.check import FILLED, Flat, hyper_keys, named, own_arguments
+from dlvr_jax.check import FILLED, Flat, hyper_keys, named, own_arguments, source
 from dlvr_jax.data.augment import augment
 from dlvr_jax.data.batches import Batches, evaluation_batches, training_batches
-from dlvr_jax.data.sources import Source
+from dlvr_jax.data.sources import Source, Spec
 from dlvr_jax.errors import UserError
-from dlvr_jax.schema import Bound, fields_of
+from dlvr_jax.schema import REQUIRED, Bound, fields_of
 from dlvr_jax.sections import EvalSection, TrainSection
 from dlvr_jax.tasks.from_loss import LossTask
-from dlvr_jax.tasks.task import Task
+from dlvr_jax.tasks.task import State, Task
 from dlvr_jax.training.optimizers import Chain
 
 
@@ -36,47 +36,72 @@ class Experiment:
     seed: np.uint32
     devices: int
 
+    @property
+    def examples_per_step(self) -> int:
+        """How many examples an update reads."""
+        return self.train.batch_size * self.task.batches_per_step
+
     @cached_property
     def example_batch(self) -> dict[str, Any]:
         """A training batch in shape, all zeros."""
-        size = self.train.batch_size // self.train.accumulate
-        leading = (size,) if self.train.accumulate == 1 else (self.train.accumulate, size)
-        features = {n: np.zeros((*leading, *f.shape), f.dtype) for n, f in self.data.spec.features.items()}
-        return features | {"index": np.zeros(leading, np.int32), "mask": np.ones(leading, bool)}
+        micro = self.task.micro
+        return self._zeros((self.examples_per_step,) if micro == 1 else (micro, self.examples_per_step // micro))
+
+    @cached_property
+    def evaluation_batch(self) -> dict[str, Any]:
+        """A batch of an evaluation in shape, all zeros."""
+        return self._zeros((self.evaluation.batch_size,))
+
+    @cached_property
+    def abstract_state(self) -> State:
+        """The shapes and types of a state."""
+        state: State = jax.eval_shape(self.task.init, self.seed, self.hyper, self.example_batch)
+        return state
 
     def training_batches(self) -> Batches:
         """The endless batches of the train split."""
         seed = self.flat["data.seed"]
         return training_batches(
             self.data,
-            batch_size=self.train.batch_size,
+            batch_size=self.examples_per_step,
             seed=int(self.seed) if seed is None else seed,
-            micro=self.train.accumulate if self.train.accumulate > 1 else None,
+            micro=self.task.micro if self.task.micro > 1 else None,
+            order=self.flat["data.order"],
             backing=self.flat["data.backing"],
         )
 
     def evaluation_batches(self, split: str) -> Batches:
         """The batches of a split, each example once."""
         return evaluation_batches(
-            self.data, split, batch_size=self.evaluation.batch_size, backing=self.flat["data.backing"]
+            self.data,
+            split,
+            batch_size=self.evaluation.batch_size,
+            order=self.flat["data.order"],
+            backing=self.flat["data.backing"],
         )
+
+    def _zeros(self, leading: tuple[int, ...]) -> dict[str, Any]:
+        batch = {n: np.zeros((*leading, *f.shape), f.dtype) for n, f in self.data.spec.features.items()}
+        batch |= {"index": np.zeros(leading, np.int32), "mask": np.ones(leading, bool)}
+        return batch | ({"reset": np.zeros(leading, bool)} if self.flat["data.order"] == "streams" else {})
 
 
 def build(flat: Flat) -> Experiment:
     """The experiment of a complete config (see `check.complete`).
 
     Raises:
-        UserError: what can only be seen with the parts at hand: lengths, shapes, metric names.
+        UserError: what can only be seen with the parts at hand: shapes, what the data lack, metric names.
     """
-    data: Source = named(flat, "data.name")(**own_arguments(flat, "data"))
+    data = source(flat)
     train = _train_section(flat, data.spec.splits["train"])
-    model = _model(flat, data)
+    model, optimizer = _model(flat, data.spec), _optimizer(flat, train)
+    task = _task(flat, data.spec, model, optimizer)
     hyper = {key: flat[key] for key in hyper_keys(flat)}
-    task = LossTask(_objective(flat, data, model), _optimizer(flat, train), train.accumulate)
     evaluation = EvalSection(**_section(flat, "eval"))
     experiment = Experiment(
         flat, data, model, task, train, evaluation, hyper, np.uint32(flat["seed"]), flat["mesh.data"]
     )
+    _check_wishes(experiment)
     _check_shapes(experiment)
     return experiment
 
@@ -84,48 +109,77 @@ def build(flat: Flat) -> Experiment:
 def _train_section(flat: Flat, examples: int) -> TrainSection:
     """With epochs turned into steps, rounded up to whole calls."""
     train = TrainSection(**_section(flat, "train"))
-    if train.steps is None:
-        assert train.epochs is not None
-        steps = -(-train.epochs * examples // train.batch_size)
-        train = dataclasses.replace(train, steps=-(-steps // train.steps_per_call) * train.steps_per_call)
-    warmup = flat.get("optimizer.warmup_steps", 0)
-    if warmup > (train.steps or 0):
-        raise UserError(f"optimizer.warmup_steps = {warmup} is longer than the run of {train.steps} steps; shorten it")
-    return train
+    if train.steps is not None:
+        return train
+    assert train.epochs is not None
+    steps = -(-train.epochs * examples // train.batch_size)
+    return dataclasses.replace(train, steps=-(-steps // train.steps_per_call) * train.steps_per_call)
 
 
 def _section(flat: Flat, name: str) -> dict[str, Any]:
     return {key.partition(".")[2]: value for key, value in flat.items() if key.startswith(name + ".")}
 
 
-def _filled(target: Callable[..., Any], parts: dict[str, Any]) -> dict[str, Any]:
-    """Of the parts that a config never names, those that the target takes."""
-    return {name: value for name, value in parts.items() if name in FILLED and name in fields_of(target)}
-
-
-def _model(flat: Flat, data: Source) -> Any:
-    target, spec = named(flat, "model.name"), data.spec
-    parts = {
+def _of_the_data(spec: Spec) -> dict[str, Any]:
+    """What models and tasks may take of the data set, None where it has none."""
+    shapes = {name: feature.shape for name, feature in spec.features.items()}
+    target = spec.target_tokenizer
+    return {
         "num_classes": spec.num_classes,
+        "image_shape": shapes.get("image"),
+        "sample_shape": next(iter(shapes.values())),
         "vocab_size": spec.vocab_size,
-        "dtype": jnp.dtype(flat["train.precision"]),
+        "target_vocab_size": None if target is None else target.size,
+        "horizon": shapes["future"][0] if "future" in shapes else None,
+        "channels": shapes["history"][-1] if "history" in shapes else None,
     }
-    return target(**own_arguments(flat, "model"), **_filled(target, parts))
 
 
-def _objective(flat: Flat, data: Source, model: Any) -> Any:
-    target, spec = named(flat, "task.name"), data.spec
-    if "class_names" in fields_of(target) and spec.num_classes is None:
-        raise UserError(f"data.name = {flat['data.name']}: has no classes, which {flat['task.name']} needs")
-    arguments = {**own_arguments(flat, "augment"), "num_classes": spec.num_classes}
-    parts = {
+def _made(flat: Flat, section: str, parts: Mapping[str, Any]) -> Any:
+    """What a section names, called with its own arguments and, of the parts that no config names, those it takes."""
+    target = named(flat, f"{section}.name")
+    filled: dict[str, Any] = {}
+    for name, field in fields_of(target).items():
+        if name not in FILLED[section] or name not in parts:
+            continue
+        if parts[name] is None and field.default is REQUIRED:
+            raise UserError(
+                f"data.name = {flat['data.name']}: has no {name.replace('_', ' ')}, "
+                f"which {section}.name = {flat[f'{section}.name']} needs"
+            )
+        filled |= {} if parts[name] is None else {name: parts[name]}
+    return target(**own_arguments(flat, section), **filled)
+
+
+def _model(flat: Flat, spec: Spec) -> Any:
+    return _made(flat, "model", _of_the_data(spec) | {"dtype": jnp.dtype(flat["train.precision"])})
+
+
+def _task(flat: Flat, spec: Spec, model: Any, optimizer: Chain) -> Task:
+    """A task with a step of its own as it is, an objective made into a task."""
+    target = named(flat, "task.name")
+    parts = _of_the_data(spec) | {
         "model": model,
-        "class_names": spec.class_names,
-        "mean": spec.mean,
-        "std": spec.std,
-        "augment": Bound(augment, tuple(sorted(arguments.items()))),
+        "optimizer": optimizer,
+        "class_names": spec.class_names or None,
+        "mean": spec.mean or None,
+        "std": spec.std or None,
+        "tokenizer": spec.tokenizer,
+        "target_tokenizer": spec.target_tokenizer,
+        "period": spec.period,
     }
-    return target(**own_arguments(flat, "task"), **_filled(target, parts))
+    if "augment" in fields_of(target):
+        if spec.num_classes is None:
+            raise UserError(f"data.name = {flat['data.name']}: has no classes, which {flat['task.name']} needs")
+        arguments = {**own_arguments(flat, "augment"), "num_classes": spec.num_classes}
+        parts["augment"] = Bound(augment, tuple(sorted(arguments.items())))
+    made = _made(flat, "task", parts)
+    if hasattr(target, "loss"):
+        return LossTask(made, optimizer, flat["train.accumulate"])
+    if flat["train.accumulate"] > 1:
+        raise UserError(f"train.accumulate = {flat['train.accumulate']}: {flat['task.name']} takes no micro-batches")
+    task: Task = made
+    return task
 
 
 def _optimizer(flat: Flat, train: TrainSection) -> Chain:
@@ -140,21 +194,31 @@ def _optimizer(flat: Flat, train: TrainSection) -> Chain:
     return Chain(bound[0], bound[1], train.steps, own)
 
 
+def _check_wishes(experiment: Experiment) -> None:
+    """What the config asks of the task, the model and the data that they may not have."""
+    e, faults = experiment, []
+    best, directions = e.evaluation.best, e.task.directions
+    if best is not None and best not in directions:
+        faults.append(f"eval.best = {best}: no such metric; there are {', '.join(directions)}")
+    if best is not None and not e.data.spec.splits["validation"]:
+        faults.append(f"eval.best = {best}: data.name = {e.flat['data.name']} has no validation split to choose by")
+    if e.evaluation.sample_every is not None and getattr(e.task, "sample", None) is None:
+        faults.append(f"eval.sample_every: {e.flat['task.name']} has nothing to sample; leave it none")
+    if e.train.precision != "float32" and "dtype" not in fields_of(type(e.model)):
+        faults.append(f"train.precision = {e.train.precision}: {e.flat['model.name']} has only float32")
+    if faults:
+        raise UserError(*faults)
+
+
 def _check_shapes(experiment: Experiment) -> None:
-    """Traces model and task on the data's shapes, and asks the task for its metrics' names."""
+    """Traces model and task on the data's shapes."""
     e = experiment
-    batch = jax.tree.map(lambda leaf: leaf[0], e.example_batch) if e.train.accumulate > 1 else e.example_batch
     try:
-        state = jax.eval_shape(e.task.init, e.seed, e.hyper, e.example_batch)
-        sums, outputs, _ = jax.eval_shape(e.task.eval_step, state, batch, None)
+        carry = jax.eval_shape(e.task.initial_carry, e.evaluation_batch)
+        jax.eval_shape(e.task.eval_step, e.abstract_state, e.evaluation_batch, carry)
     except Exception as error:  # the model may be the user's own, and fail in any way
         shapes = {name: feature.shape for name, feature in e.data.spec.features.items()}
         raise UserError(
             f"model.name = {e.flat['model.name']}: fails on {shapes} of data.name = {e.flat['data.name']}: "
             f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
         ) from error
-    ones = jax.tree.map(lambda leaf: np.ones(leaf.shape, leaf.dtype), (sums, outputs))
-    names = e.task.finish(*ones)
-    if e.evaluation.best is not None and e.evaluation.best not in names:
-        shown = ", ".join(name for name in names if "/" not in name)
-        raise UserError(f"eval.best = {e.evaluation.best}: no such metric; there are {shown}")

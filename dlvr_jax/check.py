@@ -1,21 +1,30 @@
 """A config checked against the signatures of what it names: completed, typed, and all faults at once."""
 
+import dataclasses
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
+from dlvr_jax.cross_check import cross_faults
 from dlvr_jax.data.augment import augment
+from dlvr_jax.data.sources import Source
 from dlvr_jax.errors import UserError
 from dlvr_jax.schema import REQUIRED, Between, Field, fault_of, fields_of, nearest, normal, parse, resolve
 from dlvr_jax.sections import DataSection, EvalSection, MeshSection, TrainSection
-from dlvr_jax.training.cadence import nearest_multiples
 from dlvr_jax.training.optimizers import OptimizerSection
 
-# What `build.py` fills in from the data, the precision and other parts: never in a config.
-FILLED = frozenset(
-    {"parent", "name", "model", "augment", "num_classes", "class_names", "mean", "std", "vocab_size", "dtype"}
+# What `build.py` fills in from the data, the precision and other parts, by section: never in a config.
+_OF_THE_DATA = frozenset(
+    {"num_classes", "image_shape", "sample_shape", "vocab_size", "target_vocab_size", "horizon", "channels"}
 )
+FILLED = {
+    "model": _OF_THE_DATA | {"parent", "name", "dtype"},
+    "task": _OF_THE_DATA
+    | {"model", "augment", "optimizer", "class_names", "mean", "std", "tokenizer", "target_tokenizer", "period"},
+    "augment": frozenset({"num_classes"}),
+}
 # Keys that name something, the package below which it is found, and the method whose rates are part of its schema.
 NAMES = {
     "task.name": ("dlvr_jax.tasks", "loss"),
@@ -23,6 +32,13 @@ NAMES = {
     "data.name": ("dlvr_jax.data.builders", None),
     "optimizer.name": ("dlvr_jax.training.optimizers", None),
     "optimizer.schedule": ("dlvr_jax.training.schedules", None),
+}
+DEFAULT_NAMES = {f"optimizer.{field.name}": field.default for field in dataclasses.fields(OptimizerSection)}
+STRUCTURE = ("data.name", "optimizer.schedule")  # whose floats choose the data or the program: no hyper
+# What a class that the key names must have: one of these sets of methods.
+METHODS = {
+    "task.name": (("init", "loss", "evaluate", "finish"), ("init", "train_step", "eval_step", "finish")),
+    "model.name": (("init", "apply"),),
 }
 SECTIONS = {
     "data": DataSection,
@@ -68,11 +84,12 @@ def complete(values: Mapping[str, Any], flags: Mapping[str, str]) -> Complete:
     typed = {key: parse(text, fields[key]) for key, text in flags.items() if key in fields}
     given = {key: value for key, value in {**kept, **typed}.items() if key in fields}
     flat = {key: normal(given.get(key, field.default), field) for key, field in fields.items()}
-    faults += [fault for key in sorted(fields) if (fault := _value_fault(key, flat[key], fields[key]))]
+    wrong = {key: fault for key in sorted(fields) if (fault := _value_fault(key, flat[key], fields[key]))}
+    examples, of_data = _train_examples(flat, wrong)
+    sound = {key: value for key, value in flat.items() if key not in wrong}
+    faults += [*wrong.values(), *of_data, *cross_faults(sound, examples)]
     origin = {key: "flag" if key in typed else "config" if key in given else "default" for key in fields}
     if faults:
-        raise UserError(*faults)
-    if faults := _cross_faults(flat):
         raise UserError(*faults)
     return Complete(flat, origin, tuple(notes))
 
@@ -103,13 +120,18 @@ def named(flat: Flat, key: str) -> Callable[..., Any]:
 
 def _schema(values: Mapping[str, Any], flags: Mapping[str, str]) -> tuple[dict[str, Field], dict[str, str]]:
     """Every key that there is, given the names; and for each section whose keys these are."""
+    names = {key: str(flags.get(key) or values.get(key) or DEFAULT_NAMES.get(key, "")) for key in NAMES}
+    return _schema_of(tuple(names.items()))
+
+
+@lru_cache(maxsize=64)
+def _schema_of(names: tuple[tuple[str, str], ...]) -> tuple[dict[str, Field], dict[str, str]]:
     shared = {
         key: field for section, kind in SECTIONS.items() for key, field in _keys(section, fields_of(kind)).items()
     }
-    names = {key: str(flags.get(key) or values.get(key) or _default_name(shared.get(key))) for key in NAMES}
-    faults = [f"{key}: is missing; it names a {key.partition('.')[0]}" for key, name in names.items() if not name]
+    faults = [f"{key}: is missing; it names a {key.partition('.')[0]}" for key, name in names if not name]
     found: dict[str, Callable[..., Any]] = {}
-    for key, name in names.items():
+    for key, name in names:
         try:
             found |= {key: _of_its_kind(key, name)} if name else {}
         except UserError as error:
@@ -119,26 +141,32 @@ def _schema(values: Mapping[str, Any], flags: Mapping[str, str]) -> tuple[dict[s
     fields = {"seed": Field("seed", (int,), Between(0, 2**32 - 1), 0, False)} | shared
     for key, target in found.items():
         fields.setdefault(key, Field(key, (str,), None, REQUIRED, False))
-        fields |= _keys(key.partition(".")[0], fields_of(target, NAMES[key][1], FILLED))
-    if "augment" in fields_of(found["task.name"], "loss"):
-        fields |= _keys("augment", fields_of(augment, skip=FILLED))
+        section = key.partition(".")[0]
+        own = fields_of(target, rates_of(key, target), FILLED.get(section, ()))
+        if key in STRUCTURE:
+            own = {name: dataclasses.replace(field, hyper=False) for name, field in own.items()}
+        fields |= _keys(section, own)
+    if "augment" in inspect.signature(found["task.name"]).parameters:
+        fields |= _keys("augment", fields_of(augment, skip=FILLED["augment"]))
     targets = {section: f"config.{section}" for section in SECTIONS}
-    return fields, targets | {"task": names["task.name"], "model": names["model.name"]}
+    return fields, targets | {key.partition(".")[0]: name for key, name in names if key in METHODS}
+
+
+def rates_of(key: str, target: Callable[..., Any]) -> str | None:
+    """The method of a class whose keyword-only parameters are its rates; a task of several players has `losses`."""
+    method = NAMES[key][1]
+    return "losses" if method == "loss" and not hasattr(target, "loss") else method
 
 
 def _of_its_kind(key: str, name: str) -> Callable[..., Any]:
     """What a name stands for. Raises UserError where that cannot be what the key asks for."""
     target = resolve(name, NAMES[key][0], key)
-    methods = {"task.name": ("init", "loss", "evaluate", "finish"), "model.name": ("init", "apply")}.get(key)
-    if methods and not (inspect.isclass(target) and all(hasattr(target, method) for method in methods)):
-        raise UserError(f"{key} = {name}: is no class with the methods {', '.join(methods)}")
-    if not methods and not inspect.isfunction(target):
+    kinds = METHODS.get(key)
+    if kinds and not (inspect.isclass(target) and any(all(hasattr(target, m) for m in methods) for methods in kinds)):
+        raise UserError(f"{key} = {name}: is no class with the methods {', '.join(kinds[0])}")
+    if not kinds and not inspect.isfunction(target):
         raise UserError(f"{key} = {name}: is no function")
     return target
-
-
-def _default_name(field: Field | None) -> str:
-    return "" if field is None or field.default is REQUIRED else field.default
 
 
 def _keys(section: str, fields: Mapping[str, Field]) -> dict[str, Field]:
@@ -165,29 +193,25 @@ def _value_fault(key: str, value: Any, field: Field) -> str | None:
     return f"{key} {fault}" if fault else None
 
 
-def _cross_faults(flat: Flat) -> list[str]:
-    """What is wrong between keys that are each right."""
-    faults = []
-    train, devices = (
-        {key: flat[f"train.{key}"] for key in ("steps", "epochs", "accumulate", "steps_per_call")},
-        flat["mesh.data"],
-    )
-    if (train["steps"] is None) == (train["epochs"] is None):
-        faults.append("train.steps and train.epochs: give exactly one of them")
-    unit = devices * train["accumulate"]
-    for key, parts in (("train.batch_size", unit), ("eval.batch_size", devices)):
-        if flat[key] % parts:
-            over = f"{devices} devices" + (f" times {train['accumulate']} micro-batches" if parts > devices else "")
-            low, high = nearest_multiples(flat[key], parts)
-            faults.append(f"{key} = {flat[key]} does not split over {over}; use {low} or {high}")
-    cadences = ("log_every", "eval_every", "checkpoint_every", *(["steps"] if train["steps"] else []))
-    for key in (f"train.{name}" for name in cadences):
-        if flat[key] % train["steps_per_call"]:
-            low, high = nearest_multiples(flat[key], train["steps_per_call"])
-            faults.append(
-                f"{key} = {flat[key]} is no multiple of train.steps_per_call = {train['steps_per_call']}; "
-                f"use {low} or {high}"
-            )
-    if flat["train.early_stopping"] is not None and flat["eval.best"] is None:
-        faults.append("train.early_stopping: needs eval.best, the metric to watch")
-    return faults
+def _train_examples(flat: Flat, wrong: Mapping[str, str]) -> tuple[int | None, tuple[str, ...]]:
+    """The size of the train split, or what the data set says against its arguments."""
+    if any(key.startswith("data.") for key in wrong):
+        return None, ()
+    try:
+        return source(flat).spec.splits["train"], ()
+    except UserError as error:
+        return None, error.faults
+
+
+def source(flat: Flat) -> Source:
+    """The data set that the config names; made once, since it may look at its files.
+
+    Raises:
+        UserError: as the data set says.
+    """
+    return _source(named(flat, "data.name"), tuple(sorted(own_arguments(flat, "data").items())))
+
+
+@lru_cache(maxsize=16)
+def _source(builder: Callable[..., Source], arguments: tuple[tuple[str, Any], ...]) -> Source:
+    return builder(**dict(arguments))

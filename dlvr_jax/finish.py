@@ -9,10 +9,11 @@ from dlvr_jax import guarantee
 from dlvr_jax.build import Experiment
 from dlvr_jax.reporting import console
 from dlvr_jax.run import Run
+from dlvr_jax.tasks.task import as_evaluated
 from dlvr_jax.training.checkpoint import tree_digest
 from dlvr_jax.training.compile_count import CompileCount
 from dlvr_jax.training.evaluation import Split, evaluate
-from dlvr_jax.training.loop import Training, chosen_state
+from dlvr_jax.training.loop import SAMPLE_SEED, Training, chosen_state
 
 
 def finish(
@@ -26,12 +27,13 @@ def finish(
     state = chosen_state(training)
     test = Split.place(experiment.evaluation_batches("test"), training.splits["train"].placement)
     sums, outputs = evaluate(task, state, test)
-    found = task.finish(sums, outputs)
+    found = task.finish(state, sums, outputs)
     metrics = {f"test/{name}": value for name, value in found.items()}
     run.append_metrics({"step": step, "split": "test", **found, "seconds": seconds})
-    run.write_displays(
-        step, task.displays(jax.device_get(state), sums, outputs, lambda index: _examples(experiment, index))
-    )
+    shown = task.displays(jax.device_get(state), sums, outputs, lambda index: _examples(experiment, index))
+    if task.sample is not None:
+        shown = task.sample(as_evaluated(state), SAMPLE_SEED) | shown
+    run.write_displays(step, shown)
     write_tensorboard(run)
     run.write(
         "summary.json",
@@ -41,7 +43,7 @@ def finish(
             "model": experiment.flat["model.name"],
             "step": step,
             "tested_step": training.memory.best_step or step,
-            "examples": step * experiment.train.batch_size,
+            "examples": step * experiment.examples_per_step,
             "seconds": seconds,
             "metrics": metrics | _best(experiment, training),
             "parameters": sum(leaf.size for leaf in jax.tree.leaves(training.state.params)),

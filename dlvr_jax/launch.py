@@ -117,12 +117,13 @@ def _json(value: Any) -> Any:
 
 def _train(run: Run, start: Start, experiment: Experiment, count: CompileCount) -> int:
     placement = Placement.over(experiment.devices)
-    state = placement.everywhere(
-        initial_state(experiment.task, experiment.seed, experiment.hyper, experiment.example_batch)
+    task = experiment.task
+    state = placement.state(
+        initial_state(task, experiment.seed, experiment.hyper, experiment.example_batch), task.micro
     )
     if start.origin is not None and not steps(run.checkpoints):
         step = run.record["from"]["step"] if run.exists() else start.origin_step
-        state = placement.everywhere(_state_of(start.origin, step, state, experiment))
+        state = placement.state(_state_of(start.origin, step, state, experiment), task.micro)
     environment, is_new = _environment(experiment), not run.exists()
     if is_new:
         run.write("environment.json", environment)
@@ -132,7 +133,7 @@ def _train(run: Run, start: Start, experiment: Experiment, count: CompileCount) 
     splits = {"train": Split.place(experiment.training_batches(), placement)}
     if experiment.data.spec.splits["validation"]:
         splits["validation"] = Split.place(experiment.evaluation_batches("validation"), placement)
-    training = Training(run, experiment.task, splits, experiment.train, experiment.evaluation, state)
+    training = Training(run, task, splits, experiment.train, experiment.evaluation, state)
     step = resume(training)
     if not is_new:
         environment = _note_resumption(run, environment)

@@ -1,7 +1,5 @@
 """From a run folder back to the objects that it was made with: by its own record, not its config file."""
 
-import jax
-
 from dlvr_jax import check, config
 from dlvr_jax.build import Experiment
 from dlvr_jax.errors import UserError
@@ -45,12 +43,12 @@ def restored(run: Run, experiment: Experiment, step: int | None = None) -> Train
         raise UserError(f"{run.path} has no checkpoint; the same train command goes on where it stopped")
     if step is not None and step not in found:
         raise UserError(f"{run.path} has no checkpoint of step {step}; there are {', '.join(map(str, found))}")
-    like = jax.eval_shape(experiment.task.init, experiment.seed, experiment.hyper, experiment.example_batch)
+    like = experiment.abstract_state
     best = None if experiment.evaluation.best is None else evaluated(like)
     whole = restore(run.checkpoints, {"state": like, "best": best}, warn if step is None else _refuse, step)
     assert whole is not None
     tree, memory = whole
-    state = Placement.over(experiment.devices).everywhere(tree["state"])
+    state = Placement.over(experiment.devices).state(tree["state"], experiment.task.micro)
     remembered = Memory(**{**memory, "window": {}})
     return Training(run, experiment.task, {}, experiment.train, experiment.evaluation, state, tree["best"], remembered)
 

@@ -14,6 +14,7 @@ class DataSection:
 
     name: str
     seed: Annotated[int | None, Between(0, 2**32 - 1)] = None  # of the order; None: the run's seed
+    order: Literal["shuffled", "streams"] = "shuffled"  # streams: each row walks a stretch of its own, for carries
     backing: Literal["auto", "resident", "stream"] = "auto"  # whole set on the device, or read as needed
 
 
@@ -41,6 +42,7 @@ class EvalSection:
 
     batch_size: Count = 500
     best: str | None = None  # validation metric whose best state is kept, and tested; None: the last state
+    sample_every: Annotated[int | None, Between(1, None)] = None  # steps between samples; None: only at the end
 
 
 @dataclass(frozen=True)

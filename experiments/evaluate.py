@@ -50,8 +50,9 @@ def _check_split(experiment: Experiment, split: str) -> None:
 def _metrics(experiment: Experiment, training: Training, name: str) -> dict[str, float]:
     """As the end of a training computes them."""
     split = Split.place(experiment.evaluation_batches(name), Placement.over(experiment.devices))
-    sums, outputs = evaluate_split(experiment.task, chosen_state(training), split)
-    return {f"{name}/{metric}": value for metric, value in experiment.task.finish(sums, outputs).items()}
+    state = chosen_state(training)
+    found = experiment.task.finish(state, *evaluate_split(experiment.task, state, split))
+    return {f"{name}/{metric}": value for metric, value in found.items()}
 
 
 def _of_best(training: Training) -> str:

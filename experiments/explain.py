@@ -83,7 +83,7 @@ def _print_layers(experiment: Experiment) -> None:
 
 def _print_length(experiment: Experiment) -> None:
     steps = experiment.train.steps or 0
-    examples = steps * experiment.train.batch_size
+    examples = steps * experiment.examples_per_step
     epochs = examples / experiment.data.spec.splits["train"]
     print_table(("training steps", number(steps)), [("examples", number(examples)), ("epochs", number(epochs))])
 

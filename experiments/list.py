@@ -63,8 +63,8 @@ def _row(source: config.Source, results: Sequence[Result]) -> tuple[str, ...]:
 
 
 def _budget(experiment: Experiment) -> str:
-    train, epochs = experiment.train, experiment.flat["train.epochs"]
-    return f"{train.steps:,} steps x {train.batch_size}" if epochs is None else f"{epochs} epochs x {train.batch_size}"
+    train, size = experiment.train, experiment.examples_per_step
+    return f"{train.steps:,} steps x {size}" if train.epochs is None else f"{train.epochs} epochs x {size}"
 
 
 if __name__ == "__main__":

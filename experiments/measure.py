@@ -133,7 +133,7 @@ def _result(
     summaries = [run.summary() or {} for run in runs]
     names = [name for name in headline(summaries[0]["metrics"]) if name.startswith("test/")]
     best = runs[0].config["eval"]["best"]
-    metric = names[0] if best is None else f"test/{best}"
+    metric = best or next(iter(task.directions))
     commits = {json.dumps(summary["git"], sort_keys=True): summary["git"] for summary in summaries}
     if any(commit.get("dirty") for commit in commits.values()):
         warn("files differed from their commit while this was measured")
@@ -143,8 +143,8 @@ def _result(
         command=command,
         date=datetime.now(UTC).date().isoformat(),
         seeds=seeds,
-        metric=metric,
-        lower_is_better=task.lower_is_better(metric.removeprefix("test/")),
+        metric=f"test/{metric}",
+        lower_is_better=task.directions[metric] == "lower",
         metrics={name: Spread.over([summary["metrics"][name] for summary in summaries]) for name in names},
         seconds=Spread.over([summary["seconds"] for summary in summaries]),
         parameters=summaries[0]["parameters"],

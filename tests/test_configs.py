@@ -13,6 +13,7 @@ from tests.configs import PATHS, ratios, run_steps, state_of, tiny
 
 # One update in another form sums the same numbers in another order: f32 rounding of a loss of order 1, of gradients.
 LOSS = dict(rtol=2e-6, atol=2e-6)
+EVALUATED = dict(rtol=2e-5, atol=2e-5)  # the same, of batches of another shape; metrics of thresholds stay in it too
 GRADIENT = dict(rtol=2e-4, atol=2e-6)
 
 every_config = pytest.mark.parametrize("path", PATHS)
@@ -21,6 +22,8 @@ every_config = pytest.mark.parametrize("path", PATHS)
 @every_config
 def test_the_loss_falls(path: str) -> None:
     experiment = tiny(path)
+    if experiment.task.directions.get("loss") != "lower":
+        pytest.skip("its players, or its chains, have no loss that falls")
     _, sums = run_steps(experiment, state_of(experiment), 16)
     losses = ratios(sums)["loss"]
     assert losses[-4:].mean() < losses[:4].mean()
@@ -69,7 +72,8 @@ def test_devices_that_share_the_batch_agree_with_one(path: str, devices: int) ->
     experiment = tiny(path, optimizer__name="sgd", optimizer__schedule="constant")
     batches, placement = experiment.training_batches(), Placement.over(devices)
     one, alone = run_steps(experiment, state_of(experiment), 1)
-    state, resident = placement.everywhere(state_of(experiment)), placement.everywhere(batches.resident)
+    state = placement.state(state_of(experiment), experiment.task.micro)
+    resident = placement.everywhere(batches.resident)
     step = jax.jit(lambda state, resident, payload: experiment.task.train_step(state, assemble(resident, payload)))
     shared, sums = step(state, resident, placement.rows(batches.payload(0)))
     np.testing.assert_allclose(sums["loss"][0], alone[0]["loss"][0], **LOSS)
@@ -77,24 +81,31 @@ def test_devices_that_share_the_batch_agree_with_one(path: str, devices: int) ->
 
 
 @every_config
-def test_accuracy_does_not_depend_on_the_evaluation_batch_size(path: str) -> None:
+def test_metrics_do_not_depend_on_the_evaluation_batch_size(path: str) -> None:
     found = []
-    for size in ("1", "7", "20", "32", "100"):
+    sizes = ("20",) if tiny(path).flat["data.order"] == "streams" else ("7", "20", "32")  # rows of streams are fixed
+    for size in sizes:
         experiment = tiny(path, eval__batch_size=size)
-        split = Split.place(experiment.evaluation_batches("test"), Placement.over(1))
-        sums, outputs = evaluate(experiment.task, state_of(experiment), split)
-        found.append(experiment.task.finish(sums, outputs))
+        split, state = Split.place(experiment.evaluation_batches("test"), Placement.over(1)), state_of(experiment)
+        sums, outputs = evaluate(experiment.task, state, split)
+        found.append(experiment.task.finish(state, sums, outputs))
         np.testing.assert_array_equal(outputs["index"], np.arange(experiment.data.spec.splits["test"]))
+        assert set(experiment.task.directions) <= set(found[0])
     for metrics in found[1:]:
-        assert metrics["accuracy"] == found[0]["accuracy"]
-        np.testing.assert_allclose(metrics["loss"], found[0]["loss"], **LOSS)
+        assert metrics.keys() == found[0].keys()
+        assert metrics.get("accuracy") == found[0].get("accuracy")
+        for name in experiment.task.directions:
+            np.testing.assert_allclose(metrics[name], found[0][name], **EVALUATED, err_msg=name)
 
 
 @every_config
 def test_micro_batches_add_up_to_the_batch(path: str) -> None:
     no_draws = {key: "none" for key in ("model__dropout", "augment__mixup", "augment__cutmix")}  # each draws anew
     alike = dict(optimizer__name="sgd", optimizer__schedule="constant", **no_draws)
-    whole, parts = tiny(path, **alike), tiny(path, **alike, train__accumulate="4")
+    whole = tiny(path, **alike)
+    if whole.task.directions.get("loss") != "lower" or state_of(whole).carry is not None:
+        pytest.skip("several players, or what passes from batch to batch by rows, make of the parts another thing")
+    parts = tiny(path, **alike, train__accumulate="4")
     if "batch_stats" in state_of(whole).variables:
         pytest.skip("batch statistics are per micro-batch, so the two differ by design")
     one, alone = run_steps(whole, state_of(whole), 1)

@@ -22,6 +22,7 @@ FLOORS = (
     ("dlvr_jax.training_process",),
     ("dlvr_jax.build",),
     ("dlvr_jax.check",),
+    ("dlvr_jax.cross_check",),
     ("dlvr_jax.training",),
     ("dlvr_jax.tasks",),
     ("dlvr_jax.reporting",),

@@ -4,13 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from dlvr_jax.benchmarks.flops import count_flops
 from dlvr_jax.build import Experiment
 from dlvr_jax.data.batches import is_resident
-from dlvr_jax.tasks.task import State
 from dlvr_jax.training.compiled import train_program
 from dlvr_jax.training.sharding import Placement
 
@@ -30,38 +28,28 @@ class Memory:
         return self.arguments + self.outputs - self.shared + self.temporaries
 
 
-def abstract_state(experiment: Experiment) -> State:
-    """The shapes and types of a state."""
-    state: State = jax.eval_shape(experiment.task.init, experiment.seed, experiment.hyper, experiment.example_batch)
-    return state
-
-
 def parameters(experiment: Experiment) -> int:
     """How many numbers are learned."""
-    return sum(leaf.size for leaf in jax.tree.leaves(abstract_state(experiment).params))
+    return sum(leaf.size for leaf in jax.tree.leaves(experiment.abstract_state.params))
 
 
 def flops_per_step(experiment: Experiment) -> int:
     """Of one update, with its whole batch; see `flops.py` for what counts."""
-    return count_flops(jax.make_jaxpr(experiment.task.train_step)(abstract_state(experiment), experiment.example_batch))
+    return count_flops(jax.make_jaxpr(experiment.task.train_step)(experiment.abstract_state, experiment.example_batch))
 
 
 def flops_per_example(experiment: Experiment) -> int:
     """Of evaluating one example, rounded: an evaluation batch over its size."""
-    size, features = experiment.evaluation.batch_size, experiment.data.spec.features
-    batch = {name: jax.ShapeDtypeStruct((size, *f.shape), f.dtype) for name, f in features.items()}
-    batch |= {"index": jax.ShapeDtypeStruct((size,), np.int32), "mask": jax.ShapeDtypeStruct((size,), bool)}
-    state = abstract_state(experiment)
-    counted = count_flops(
-        jax.make_jaxpr(lambda state, batch: experiment.task.eval_step(state, batch, None))(state, batch)
-    )
+    task, batch, size = experiment.task, experiment.evaluation_batch, experiment.evaluation.batch_size
+    carry = jax.eval_shape(task.initial_carry, batch)
+    counted = count_flops(jax.make_jaxpr(task.eval_step)(experiment.abstract_state, batch, carry))
     return round(counted / size)
 
 
 def memory_per_device(experiment: Experiment) -> Memory | None:
     """Of training, by compiling the very program that `train` runs; None where the backend does not say."""
     placement, per_call = Placement.over(experiment.devices), experiment.train.steps_per_call
-    state = jax.tree.map(lambda leaf: _everywhere(leaf, placement), abstract_state(experiment))
+    state = jax.tree.map(lambda leaf: _everywhere(leaf, placement), experiment.abstract_state)
     program: Any = train_program(experiment.task, per_call, state, *_resident_and_payload(experiment, placement))
     stated = program.memory_analysis()
     if stated is None:
@@ -82,7 +70,7 @@ def _resident_and_payload(experiment: Experiment, placement: Placement) -> tuple
         whole = {name: (spec.splits["train"], *f.shape) for name, f in spec.features.items()}
         resident = {n: _everywhere(jax.ShapeDtypeStruct(s, batch[n].dtype), placement) for n, s in whole.items()}
     calls = (experiment.train.steps_per_call,) if experiment.train.steps_per_call > 1 else ()
-    axes = PartitionSpec(*[None] * (len(calls) + (experiment.train.accumulate > 1)), "data")
+    axes = PartitionSpec(*[None] * (len(calls) + (experiment.task.micro > 1)), "data")
     split = NamedSharding(placement.mesh, axes) if placement.mesh.size > 1 else None
     sent = {name: leaf for name, leaf in batch.items() if name not in resident}
     return resident, {

@@ -7,7 +7,7 @@ the same bits.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Literal
 
 import jax
@@ -19,6 +19,7 @@ from dlvr_jax.data.sources import Arrays, Source, Spec
 Batch = dict[str, Any]
 Payload = dict[str, np.ndarray]
 Backing = Literal["auto", "resident", "stream"]
+Order = Literal["shuffled", "streams"]
 RESIDENT_BYTES = 2**30  # the largest split that "auto" keeps on the device
 RESIDENT_SHARE = 0.25  # and the largest share of the device's memory
 
@@ -28,7 +29,8 @@ class Batches:
     """Batch number `step`, from 0, at random.
 
     `payload(step)` is the host's part, safe in threads: "index" int32 (the example's number in its split), "mask" bool
-    (True = a real example, not padding), both with the batch's leading axes, and the features when streaming.
+    (True = a real example, not padding), both with the batch's leading axes, "reset" in streams (True = the row starts
+    anew), and the features when streaming.
     `resident` is the whole split, to be an argument of the compiled step. `num_batches` is None for endless training.
     """
 
@@ -48,30 +50,47 @@ def assemble(resident: Mapping[str, Any], payload: Mapping[str, Any]) -> Batch:
 
 
 def training_batches(
-    source: Source, *, batch_size: int, micro: int | None = None, seed: int, backing: Backing = "auto"
+    source: Source,
+    *,
+    batch_size: int,
+    micro: int | None = None,
+    seed: int,
+    order: Order = "shuffled",
+    backing: Backing = "auto",
 ) -> Batches:
     """Endless: the permutations of epoch 0, 1, ... one after the other, cut into batches; one may straddle two epochs.
 
-    Leading axes are (batch_size,), or (micro, batch_size / micro) where `micro` is given.
+    Leading axes are (batch_size,), or (micro, batch_size / micro) where `micro` is given. In `streams`, see
+    `_training_stream`.
     """
     if batch_size < 1 or batch_size % (micro or 1):
         raise ValueError(f"batch_size = {batch_size} is not a positive multiple of micro = {micro}")
     size = source.spec.splits["train"]
-    order = lru_cache(maxsize=2)(lambda epoch: permutation(seed, epoch, size))
     shape = (batch_size,) if micro is None else (micro, batch_size // micro)
+    if order == "streams":
+        return _backed(source, "train", partial(_training_stream, size, batch_size, shape), None, backing)
+    permuted = lru_cache(maxsize=2)(lambda epoch: permutation(seed, epoch, size))
 
     def indices(step: int) -> Payload:
-        index = _stretch(order, size, step * batch_size, (step + 1) * batch_size)
+        index = _stretch(permuted, size, step * batch_size, (step + 1) * batch_size)
         return {"index": index.reshape(shape), "mask": np.ones(shape, bool)}
 
     return _backed(source, "train", indices, None, backing)
 
 
-def evaluation_batches(source: Source, split: str, *, batch_size: int, backing: Backing = "auto") -> Batches:
-    """Every example of the split exactly once, in order; the last batch is filled up with example 0, masked."""
+def evaluation_batches(
+    source: Source, split: str, *, batch_size: int, order: Order = "shuffled", backing: Backing = "auto"
+) -> Batches:
+    """Every example of the split exactly once, in order; what is missing in the end is example 0, masked.
+
+    In `streams`, row r takes the examples of the r-th of `batch_size` equal stretches, one a batch.
+    """
     if batch_size < 1:
         raise ValueError(f"batch_size = {batch_size} is not positive")
     size = source.spec.splits[split]
+    if order == "streams":
+        length = -(-size // batch_size)
+        return _backed(source, split, partial(_evaluation_stream, size, batch_size, length), length, backing)
 
     def indices(step: int) -> Payload:
         index = np.arange(step * batch_size, (step + 1) * batch_size, dtype=np.int64)
@@ -79,6 +98,23 @@ def evaluation_batches(source: Source, split: str, *, batch_size: int, backing: 
         return {"index": np.where(mask, index, 0).astype(np.int32), "mask": mask}
 
     return _backed(source, split, indices, -(-size // batch_size), backing)
+
+
+def _training_stream(size: int, rows: int, shape: tuple[int, ...], step: int) -> Payload:
+    """Row r walks through the r-th of `rows` equal stretches of the split, again and again, in step with the others.
+
+    "reset" (rows,) is true where a stretch begins. Up to rows - 1 examples at the end of the split are never seen.
+    """
+    length = size // rows
+    index = np.arange(rows) * length + step % length
+    reset = np.full(shape, step % length == 0)
+    return {"index": index.astype(np.int32).reshape(shape), "mask": np.ones(shape, bool), "reset": reset}
+
+
+def _evaluation_stream(size: int, rows: int, length: int, step: int) -> Payload:
+    index = np.arange(rows) * length + step
+    mask = index < size
+    return {"index": np.where(mask, index, 0).astype(np.int32), "mask": mask, "reset": np.full(rows, step == 0)}
 
 
 def is_resident(spec: Spec, split: str, backing: Backing) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,20 @@ from jaxtyping import Array, Float, Key, UInt8
 from dlvr_jax.displays import Curves, Display, HeatMap, Images, Table
 from dlvr_jax.metrics.classification import classification_sums, finish_classification
 from dlvr_jax.schema import Between, Bound, Number
-from dlvr_jax.tasks.task import Batch, Carry, Hyper, Keys, Outputs, Params, Purpose, Ratio, Sums, Variables, rates
+from dlvr_jax.tasks.task import (
+    Batch,
+    Carry,
+    Direction,
+    Keys,
+    Outputs,
+    Params,
+    Purpose,
+    Ratio,
+    State,
+    Sums,
+    Variables,
+    rates,
+)
 
 SHOWN = 24  # examples in a picture
 
@@ -27,36 +40,48 @@ class Classification:
     class_names: tuple[str, ...]
     mean: tuple[float, ...]  # per channel, of images in [0, 1]
     std: tuple[float, ...]
+    directions: ClassVar[Mapping[str, Direction]] = {
+        "loss": "lower",
+        "accuracy": "higher",
+        "top5_accuracy": "higher",
+        "macro_precision": "higher",
+        "macro_recall": "higher",
+        "macro_f1": "higher",
+        "calibration_error": "lower",
+    }
 
     def init(self, key: Key[Array, ""], batch: Batch) -> tuple[Params, Variables]:
         """See Objective."""
         variables = dict(self.model.init({"params": key}, self._standardized(_unit(batch["image"])), train=False))
         return variables.pop("params"), variables
 
+    def initial_carry(self, key: Key[Array, ""], batch: Batch) -> Carry:
+        """See Objective."""
+        return None
+
     def loss(
         self,
         params: Params,
-        variables: Variables,
+        state: State,
         batch: Batch,
         keys: Keys,
-        hyper: Hyper,
         *,
         label_smoothing: Annotated[Number | None, Between(0, 1)] = None,
-    ) -> tuple[Ratio, tuple[Variables, Sums]]:
+    ) -> tuple[Ratio, tuple[Variables, Carry, Sums]]:
         """See Objective. Smoothing: Szegedy et al. 2016, https://arxiv.org/abs/1512.00567, section 7."""
         images, targets = self.augment(
             _unit(batch["image"]),
             batch["label"],
             batch["index"],
             keys.shared(Purpose.AUGMENTATION),
-            **rates(hyper, "augment"),
+            **rates(state.hyper, "augment"),
         )
         logits, after = self.model.apply(
-            {"params": params, **variables},
+            {"params": params, **state.variables},
             self._standardized(images),
             train=True,
-            **rates(hyper, "model"),
-            mutable=list(variables),
+            **rates(state.hyper, "model"),
+            mutable=list(state.variables),
             rngs={"dropout": keys.own(Purpose.DROPOUT)},
         )
         if label_smoothing is not None:
@@ -64,12 +89,15 @@ class Classification:
         losses = jnp.where(batch["mask"], optax.softmax_cross_entropy(logits, targets), 0.0)
         correct = batch["mask"] & (logits.argmax(-1) == batch["label"])
         loss = losses.sum(), batch["mask"].sum(dtype=jnp.float32)
-        return loss, (after, {"loss": loss, "accuracy": (correct.sum(dtype=jnp.float32), loss[1])})
+        return loss, (after, state.carry, {"loss": loss, "accuracy": (correct.sum(dtype=jnp.float32), loss[1])})
 
-    def predict(self, params: Params, variables: Variables, batch: Batch, hyper: Hyper) -> Outputs:
+    def predict(self, state: State, batch: Batch) -> Outputs:
         """See Objective: "logits" and "probabilities" (batch, classes), and the likeliest label, "prediction"."""
         logits = self.model.apply(
-            {"params": params, **variables}, self._standardized(_unit(batch["image"])), train=False
+            {"params": state.params, **state.variables},
+            self._standardized(_unit(batch["image"])),
+            train=False,
+            **rates(state.hyper, "model"),
         )
         if logits.shape[1:] != (len(self.class_names),):
             raise ValueError(
@@ -77,11 +105,9 @@ class Classification:
             )
         return {"logits": logits, "probabilities": jax.nn.softmax(logits), "prediction": logits.argmax(-1)}
 
-    def evaluate(
-        self, params: Params, variables: Variables, batch: Batch, carry: Carry, hyper: Hyper
-    ) -> tuple[Sums, Outputs, Carry]:
+    def evaluate(self, state: State, batch: Batch, carry: Carry) -> tuple[Sums, Outputs, Carry]:
         """See Objective. Neither augmentation nor smoothing."""
-        predicted = self.predict(params, variables, batch, hyper)
+        predicted = self.predict(state, batch)
         losses = optax.softmax_cross_entropy_with_integer_labels(predicted["logits"], batch["label"])
         outputs = {
             "index": batch["index"],
@@ -92,16 +118,12 @@ class Classification:
         }
         return classification_sums(predicted["logits"], batch["label"], batch["mask"], losses), outputs, carry
 
-    def finish(self, sums: Any, outputs: Any) -> dict[str, float]:
+    def finish(self, state: State, sums: Any, outputs: Any) -> dict[str, float]:
         """See Objective: loss, accuracy, top-5, macro precision, recall and F1, F1 per class, calibration error."""
         return finish_classification(sums)
 
-    def lower_is_better(self, metric: str) -> bool:
-        """See Objective."""
-        return metric in ("loss", "calibration_error")
-
     def displays(
-        self, params: Params, sums: Any, outputs: Mapping[str, np.ndarray], examples: Callable[[np.ndarray], Batch]
+        self, state: State, sums: Any, outputs: Mapping[str, np.ndarray], examples: Callable[[np.ndarray], Batch]
     ) -> dict[str, Display]:
         """See Objective: confusion matrix, right and most wrong examples, calibration, filters of the first layer."""
         right = outputs["label"] == outputs["prediction"]
@@ -110,12 +132,12 @@ class Classification:
             "confusion": HeatMap(
                 sums["confusion"][0], self.class_names, self.class_names, "predicted", "true", "Confusion"
             ),
-            "classes": _class_table(self.finish(sums, outputs), self.class_names),
+            "classes": _class_table(finish_classification(sums), self.class_names),
             "calibration": _calibration(sums["calibration"]),
             "right": self._examples(outputs, np.flatnonzero(right)[:SHOWN], examples, "Right"),
             "most_wrong": self._examples(outputs, by_loss[::-1][~right[by_loss[::-1]]][:SHOWN], examples, "Most wrong"),
         }
-        shown["filters"] = _first_filters(params, channels=len(self.mean))
+        shown["filters"] = _first_filters(state.params, channels=len(self.mean))
         return {name: display for name, display in shown.items() if display is not None}
 
     def _standardized(

@@ -1,10 +1,11 @@
 """What every task is: pure functions of one state. How a loss becomes a task: `from_loss.py`."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -21,7 +22,8 @@ Hyper = Mapping[str, Any]  # every number that may vary, by its config key; None
 Ratio = tuple[Array, Array]  # numerator and denominator
 Sums = dict[str, Ratio]  # they add over batches, steps and devices; divided only when printed
 Outputs = dict[str, Array]  # per example, for what is no ratio of sums
-Carry = Any  # what a recurrent evaluation passes from batch to batch; None elsewhere
+Carry = Any  # what passes from batch to batch beside parameters: recurrent states, Markov chains; None elsewhere
+Direction = Literal["lower", "higher"]  # is better
 
 
 @partial(
@@ -37,7 +39,7 @@ class State:
     variables: Variables
     opt_state: Any
     average: tuple[Params, Variables] | None  # exponential moving averages, where `train.ema` is a number
-    carry: Carry
+    carry: Carry  # never averaged; its rows belong to the batch's rows
     hyper: Hyper
     seed: Leaf  # uint32 ()
     step: Leaf  # int32 (): finished updates
@@ -52,6 +54,7 @@ class Purpose(IntEnum):
     AUGMENTATION = 2
     NOISE = 3
     SAMPLING = 4
+    CARRY = 5
 
 
 @dataclass(frozen=True)
@@ -83,11 +86,37 @@ def rates(hyper: Hyper, section: str) -> dict[str, Any]:
 class Task(Protocol):
     """What is learned. Equal tasks (by value) share their compiled programs."""
 
+    @property
+    def micro(self) -> int:
+        """The length of a training batch's leading axis, where it is over 1."""
+
+    @property
+    def batches_per_step(self) -> int:
+        """How many batches of `train.batch_size` examples a step reads: 1, or the critic's updates of a GAN."""
+
+    @property
+    def directions(self) -> Mapping[str, Direction]:
+        """Which way each metric improves that a best state may be chosen by; all of them are metrics of `finish`."""
+
+    @property
+    def sample(self) -> Callable[..., dict[str, Display]] | None:
+        """(state to evaluate, seed, *, options) -> displays of what it makes; None where it makes nothing.
+
+        The options are keyword-only parameters with defaults: the flags of the verb `sample`.
+        """
+
+    @property
+    def show(self) -> Callable[..., dict[str, Display]] | None:
+        """(batch, outputs of `predict`) -> displays of examples with what is said of them; None where there is none."""
+
     def init(self, seed: ArrayLike, hyper: Hyper, batch: Batch) -> State:
         """The state before the first update. `seed`: a uint32; of the batch only the shapes matter."""
 
     def train_step(self, state: State, batch: Batch) -> tuple[State, Sums]:
         """One update."""
+
+    def initial_carry(self, batch: Batch) -> Carry:
+        """What the first batch of an evaluation starts from; of the batch only the shapes matter."""
 
     def eval_step(self, state: State, batch: Batch, carry: Carry) -> tuple[Sums, Outputs, Carry]:
         """What one batch adds to the evaluation; with the averaged parameters where there are any."""
@@ -96,12 +125,12 @@ class Task(Protocol):
         """What is said of each example, by its features alone; with the averaged parameters where there are any."""
 
     def finish(
-        self, sums: Mapping[str, tuple[np.ndarray, np.ndarray]], outputs: Mapping[str, np.ndarray]
+        self,
+        state: State,
+        sums: Mapping[str, tuple[np.ndarray, np.ndarray]],
+        outputs: Mapping[str, np.ndarray],
     ) -> dict[str, float]:
-        """The metrics of a whole evaluation, from added sums (float64) and collected outputs."""
-
-    def lower_is_better(self, metric: str) -> bool:
-        """Which way a metric improves."""
+        """The metrics of a whole evaluation, from added sums (float64), collected outputs and the state."""
 
     def displays(
         self, state: State, sums: Any, outputs: Any, examples: Callable[[np.ndarray], Batch]
@@ -115,3 +144,9 @@ class Task(Protocol):
 def evaluated(state: State) -> tuple[Params, Variables]:
     """What evaluation uses: the averages where there are any."""
     return (state.params, state.variables) if state.average is None else state.average
+
+
+def as_evaluated(state: State) -> State:
+    """The state with the averages, where there are any, in the place of parameters and variables."""
+    params, variables = evaluated(state)
+    return dataclasses.replace(state, params=params, variables=variables)

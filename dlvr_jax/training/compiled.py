@@ -14,13 +14,13 @@ from jax.sharding import NamedSharding
 
 from dlvr_jax import runtime
 from dlvr_jax.data.batches import assemble
-from dlvr_jax.tasks.task import Batch, State, Sums, Task
+from dlvr_jax.tasks.task import Batch, Carry, State, Sums, Task
 
 
 def initial_state(task: Task, seed: int | np.uint32, hyper: Any, batch: Batch) -> State:
     """`task.init`, compiled."""
     seed = np.uint32(seed)
-    return _program(_init, task, False, seed, hyper, dict(batch))(seed, hyper, dict(batch))
+    return _program(_init, task, False, (seed, hyper, dict(batch)))(seed, hyper, dict(batch))
 
 
 def train_program(task: Task, per_call: int, state: State, resident: Any, payload: Any) -> Callable[..., Any]:
@@ -29,22 +29,29 @@ def train_program(task: Task, per_call: int, state: State, resident: Any, payloa
     The state that goes in is used up.
     """
     function = _steps if per_call > 1 else _step
-    return _program(function, task, True, state, resident, payload)
+    return _program(function, task, True, (state, resident, payload), kept=(state, None))
 
 
 def eval_program(task: Task, state: State, resident: Any, payload: Any, carry: Any) -> Callable[..., Any]:
     """(state, resident, payload, carry) -> (sums, outputs, carry)."""
-    return _program(_eval, task, False, state, resident, payload, carry)
+    return _program(_eval, task, False, (state, resident, payload, carry), kept=(None, None, carry))
+
+
+def initial_carry(task: Task, resident: Any, payload: Any) -> Carry:
+    """`task.initial_carry`, compiled; what is None is not."""
+    if not jax.tree.leaves(jax.eval_shape(lambda r, p: _carry(task, r, p), resident, payload)):
+        return None
+    return _program(_carry, task, False, (resident, payload))(resident, payload)
 
 
 def predict_program(task: Task, state: State, batch: Any) -> Callable[..., Any]:
     """(state, batch) -> outputs."""
-    return _program(_predict, task, False, state, batch)
+    return _program(_predict, task, False, (state, batch))
 
 
 def non_finite_program(task: Task, state: State, resident: Any, payload: Any) -> Callable[..., Any]:
     """(state, resident, payload) -> tree of booleans."""
-    return _program(_non_finite, task, False, state, resident, payload)
+    return _program(_non_finite, task, False, (state, resident, payload))
 
 
 def _init(task: Task, seed: Any, hyper: Any, batch: Batch) -> State:
@@ -63,6 +70,10 @@ def _eval(task: Task, state: State, resident: Any, payload: Any, carry: Any) -> 
     return task.eval_step(state, assemble(resident, payload), carry)
 
 
+def _carry(task: Task, resident: Any, payload: Any) -> Carry:
+    return task.initial_carry(assemble(resident, payload))
+
+
 def _predict(task: Task, state: State, batch: Any) -> Any:
     return task.predict(state, batch)
 
@@ -71,9 +82,16 @@ def _non_finite(task: Task, state: State, resident: Any, payload: Any) -> Any:
     return task.non_finite(state, assemble(resident, payload))
 
 
-def _program(function: Callable[..., Any], task: Any, donate: bool, *arguments: Any) -> Callable[..., Any]:
+def _program(
+    function: Callable[..., Any], task: Any, donate: bool, arguments: tuple[Any, ...], kept: Any = None
+) -> Callable[..., Any]:
+    """`kept`: of what comes out, that which goes in again, and so must stay on its devices; None for the rest."""
     leaves, structure = jax.tree.flatten(arguments)
-    return _compile(function, task, donate, structure, tuple(_shape(leaf) for leaf in leaves))
+    places, out = jax.tree.flatten(jax.tree.map(lambda leaf: _shape(leaf).sharding, kept))
+    several = any(place is not None for place in places)
+    return _compile(
+        function, task, donate, structure, tuple(map(_shape, leaves)), (out, tuple(places)) if several else None
+    )
 
 
 def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
@@ -84,7 +102,11 @@ def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
 
 
 @lru_cache(maxsize=64)
-def _compile(function: Any, task: Task, donate: bool, structure: Any, leaves: Any) -> Callable[..., Any]:
-    jitted = jax.jit(lambda *arguments: function(task, *arguments), donate_argnums=0 if donate else ())
+def _compile(function: Any, task: Task, donate: bool, structure: Any, leaves: Any, places: Any) -> Callable[..., Any]:
+    jitted = jax.jit(
+        lambda *arguments: function(task, *arguments),
+        donate_argnums=0 if donate else (),
+        out_shardings=None if places is None else jax.tree.unflatten(*places),
+    )
     traced = jitted.trace(*jax.tree.unflatten(structure, leaves))
     return traced.lower().compile(runtime.compiler_options(traced.jaxpr))

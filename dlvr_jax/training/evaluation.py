@@ -1,6 +1,7 @@
 """One pass over a split, every example exactly once."""
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +11,10 @@ import numpy as np
 from dlvr_jax.data.batches import Batches
 from dlvr_jax.data.prefetch import payloads
 from dlvr_jax.tasks.task import State, Task
-from dlvr_jax.training.compiled import eval_program
+from dlvr_jax.training.compiled import eval_program, initial_carry
 from dlvr_jax.training.sharding import Placement
+
+PENDING = 256  # batches whose sums and outputs may wait on the device
 
 Total = tuple[np.ndarray, np.ndarray]  # numerator and denominator, float64
 
@@ -31,19 +34,33 @@ class Split:
 
 
 def evaluate(task: Task, state: State, split: Split) -> tuple[dict[str, Total], dict[str, np.ndarray]]:
-    """Sums over all batches, in float64, and the outputs of the real examples, in order."""
-    program, carry, sums, outputs, masks = None, None, [], [], []
+    """Sums over all batches, in float64, and the outputs of the real examples, in the order of the split."""
+    program, carry = None, None
+    total: dict[str, Total] = {}
+    pending: list[Any] = []
+    collected: list[dict[str, np.ndarray]] = []
     assert split.batches.num_batches is not None
-    for payload in payloads(split.batches, 0, split.batches.num_batches):
-        masks.append(payload["mask"])
-        payload = split.placement.rows(payload)
-        program = program or eval_program(task, state, split.resident, payload, carry)
-        one, output, carry = program(state, split.resident, payload, carry)
-        sums.append(one)
-        outputs.append(output)
-    mask = np.concatenate(masks)
-    collected = jax.tree.map(lambda *parts: np.concatenate(parts)[mask], *jax.device_get(outputs))
-    return add_up({}, jax.device_get(sums)), collected
+    with closing(payloads(split.batches, 0, split.batches.num_batches)) as sent:
+        for number, payload in enumerate(sent):
+            rows = split.placement.rows(payload)
+            if program is None:
+                carry = initial_carry(task, split.resident, rows)
+                program = eval_program(task, state, split.resident, rows, carry)
+            sums, outputs, carry = program(state, split.resident, rows, carry)
+            pending.append((sums, {"index": payload["index"], **outputs}, payload["mask"]))
+            if len(pending) == PENDING or number == split.batches.num_batches - 1:
+                total = add_up(total, jax.device_get([sums for sums, _, _ in pending]))
+                collected += [_real(jax.device_get(outputs), mask) for _, outputs, mask in pending]
+                pending = []
+    if not collected:
+        return total, {}
+    joined = jax.tree.map(lambda *parts: np.concatenate(parts), *collected)
+    order = np.argsort(joined["index"], kind="stable")
+    return total, {name: output[order] for name, output in joined.items()}
+
+
+def _real(outputs: Mapping[str, np.ndarray], mask: np.ndarray) -> dict[str, np.ndarray]:
+    return {name: np.asarray(output)[mask] for name, output in outputs.items()}
 
 
 def add_up(total: dict[str, Total], sums: list[Mapping[str, Any]]) -> dict[str, Total]:

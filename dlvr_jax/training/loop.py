@@ -19,7 +19,7 @@ from dlvr_jax.reporting.console import Progress, warn
 from dlvr_jax.reporting.tensorboard import TensorBoard
 from dlvr_jax.run import Run
 from dlvr_jax.sections import EvalSection, TrainSection
-from dlvr_jax.tasks.task import State, Task, evaluated
+from dlvr_jax.tasks.task import State, Task, as_evaluated, evaluated
 from dlvr_jax.training.cadence import due
 from dlvr_jax.training.checkpoint import Checkpoints, clean, named_leaves, remove, restore, steps
 from dlvr_jax.training.compiled import non_finite_program, train_program
@@ -27,6 +27,7 @@ from dlvr_jax.training.evaluation import Split, Total, add_up, evaluate
 from dlvr_jax.training.signals import Interrupt, interruptible
 
 PENDING = 256  # steps whose sums may wait on the device
+SAMPLE_SEED = 0  # the same noise each time, so that samples can be compared over the training
 
 
 class Stopped(Exception):
@@ -82,7 +83,7 @@ def resume(t: Training) -> int:
         tree, memory = found
         window = {name: (np.asarray(top), np.asarray(bottom)) for name, (top, bottom) in memory["window"].items()}
         t.memory = Memory(**{**memory, "window": window})
-        t.state, t.best = t.splits["train"].placement.everywhere(tree["state"]), tree["best"]
+        t.state, t.best = t.splits["train"].placement.state(tree["state"], t.task.micro), tree["best"]
     step = int(t.state.step)
     for damaged in [number for number in steps(t.run.checkpoints) if number > step]:
         remove(t.run.checkpoints / str(damaged))
@@ -125,7 +126,7 @@ def _loop(
     t: Training, checkpoints: Checkpoints, step: int, interrupt: Interrupt, progress: Progress, board: TensorBoard
 ) -> None:
     per_call, split = t.train.steps_per_call, t.splits["train"]
-    leading = (per_call > 1) + (t.train.accumulate > 1)
+    leading = (per_call > 1) + (t.task.micro > 1)
     pending: list[Any] = []
     shown: dict[str, float] = {}
     clock = _Clock(t, step)
@@ -154,10 +155,14 @@ def _loop(
 
         if due(step, t.train.eval_every, t.last) and "validation" in t.splits:
             _stop_if_failed(t)
-            metrics = t.task.finish(*evaluate(t.task, t.state, t.splits["validation"]))
+            metrics = t.task.finish(t.state, *evaluate(t.task, t.state, t.splits["validation"]))
             _remember_best(t, step, metrics)
             log("validation", metrics)
-            progress.note(_evaluation_line(step, metrics, t.memory.best_step))
+            progress.note(_evaluation_line(t, step, metrics))
+
+        if t.evaluation.sample_every and due(step, t.evaluation.sample_every, t.last):
+            _stop_if_failed(t)
+            _show_samples(t, step)
 
         stopping = interrupt.signal is not None and step < t.last
         if due(step, t.train.checkpoint_every, t.last) or stopping or _stops_early(t, step):
@@ -193,7 +198,7 @@ def _stop_if_failed(t: Training) -> None:
     if not failed:
         return
     split = t.splits["train"]
-    payload = split.placement.rows(split.batches.payload(failed - 1), int(t.train.accumulate > 1))
+    payload = split.placement.rows(split.batches.payload(failed - 1), int(t.task.micro > 1))
     flags = jax.device_get(
         non_finite_program(t.task, t.state, split.resident, payload)(t.state, split.resident, payload)
     )
@@ -211,7 +216,7 @@ def _remember_best(t: Training, step: int, metrics: Mapping[str, float]) -> None
     if name is None:
         return
     value, before = metrics[name], t.memory.best_value
-    better = value < before if t.task.lower_is_better(name) else value > before
+    better = value < before if t.task.directions[name] == "lower" else value > before
     if better or not t.memory.best_step or (math.isnan(before) and not math.isnan(value)):
         t.memory.best_step, t.memory.best_value = step, value
         t.best = jax.tree.map(np.array, evaluated(t.state))
@@ -224,16 +229,29 @@ def _stops_early(t: Training, step: int) -> bool:
     )
 
 
-def _evaluation_line(step: int, metrics: Mapping[str, float], best_step: int) -> str:
-    named = "  ".join(f"{name} {metrics[name]:.4f}" for name in ("loss", "accuracy") if name in metrics)
-    return f"step {step}: validation {named}" + ("  (best so far)" if step == best_step else "")
+def _show_samples(t: Training, step: int) -> None:
+    """Saves samples and makes the report of what there is so far."""
+    from dlvr_jax.reporting.html import write_report
+
+    assert t.task.sample is not None
+    t.run.write_displays(step, t.task.sample(as_evaluated(t.state), SAMPLE_SEED))
+    write_report(t.run)
+
+
+def _evaluation_line(t: Training, step: int, metrics: Mapping[str, float]) -> str:
+    """The first metrics that the task names, and the one that the best state is chosen by."""
+    chosen = [name for name in t.task.directions if name == t.evaluation.best]
+    names = [*[name for name in t.task.directions if name not in chosen][: 2 - len(chosen)], *chosen]
+    named = "  ".join(f"{name} {metrics[name]:.4f}" for name in names)
+    return f"step {step}: validation {named}" + ("  (best so far)" if step == t.memory.best_step else "")
 
 
 class _Clock:
     """Seconds since the run's first start, and examples a second since the last reading."""
 
     def __init__(self, t: Training, step: int) -> None:
-        self._before, self._started, self._batch = t.memory.seconds, time.perf_counter(), t.train.batch_size
+        self._before, self._started = t.memory.seconds, time.perf_counter()
+        self._batch = t.train.batch_size * t.task.batches_per_step
         self._at = (step, self._started)
         self.speed: float | None = None
 

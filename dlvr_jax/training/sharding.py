@@ -3,14 +3,17 @@
 The step itself does not know: `jit` on sharded arrays gives it the whole batch, so that batch statistics are right.
 """
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array
 
 from dlvr_jax.errors import UserError
+from dlvr_jax.tasks.task import State
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,18 @@ class Placement:
     def everywhere(self, tree: Any) -> Any:
         """Puts a copy of every leaf on each device."""
         return jax.device_put(tree, NamedSharding(self.mesh, PartitionSpec()))
+
+    def state(self, state: State, micro: int = 1) -> State:
+        """Puts a state on the devices: the carry's rows split as the batch's are, the rest everywhere.
+
+        `micro`: the length of the carry's leading axis, where it is over 1. What does not split is everywhere.
+        """
+        carry = jax.tree.map(lambda leaf: jax.device_put(leaf, self._of_carry(leaf, int(micro > 1))), state.carry)
+        return dataclasses.replace(self.everywhere(dataclasses.replace(state, carry=None)), carry=carry)
+
+    def _of_carry(self, leaf: Array, axis: int) -> NamedSharding:
+        splits = leaf.ndim > axis and leaf.shape[axis] % self.mesh.size == 0
+        return NamedSharding(self.mesh, PartitionSpec(*([None] * axis), "data") if splits else PartitionSpec())
 
     def rows(self, payload: dict[str, np.ndarray], leading: int = 0) -> dict[str, Any]:
         """Splits the axis after `leading` ones (steps of a call, micro-batches) over the devices."""

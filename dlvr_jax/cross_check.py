@@ -1,0 +1,64 @@
+"""What is wrong between keys of a config that are each right."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dlvr_jax.training.cadence import nearest_multiples
+
+CADENCES = ("train.log_every", "train.eval_every", "train.checkpoint_every", "eval.sample_every", "train.steps")
+
+
+def cross_faults(flat: Mapping[str, Any], train_examples: int | None) -> list[str]:
+    """A line for each. Keys that are wrong by themselves are not in `flat`, and what needs them is not looked at.
+
+    `train_examples` is the size of the train split, None where the data cannot be made.
+    """
+    checks = (_length, _warmup, _rows, _multiples, _stopping)
+    return [fault for check in checks for fault in check(_Sound(flat), train_examples)]
+
+
+class _Sound(dict[str, Any]):
+    """The sound keys; one that is not sound is None, as one that is not given."""
+
+    def __missing__(self, key: str) -> None:
+        return None
+
+
+def _length(flat: Mapping[str, Any], examples: int | None) -> Iterator[str]:
+    known = "train.steps" in flat and "train.epochs" in flat
+    if known and (flat["train.steps"] is None) == (flat["train.epochs"] is None):
+        yield "train.steps and train.epochs: give exactly one of them"
+
+
+def _warmup(flat: Mapping[str, Any], examples: int | None) -> Iterator[str]:
+    warmup, steps = flat["optimizer.warmup_steps"], flat["train.steps"]
+    if steps is None and examples and flat["train.epochs"] and flat["train.batch_size"]:
+        steps = -(-flat["train.epochs"] * examples // flat["train.batch_size"])
+    if warmup and steps and warmup > steps:
+        yield f"optimizer.warmup_steps = {warmup} is longer than the run of {steps} steps; shorten it"
+
+
+def _rows(flat: Mapping[str, Any], examples: int | None) -> Iterator[str]:
+    """Batches split evenly over devices and micro-batches, and streams have as many examples as rows."""
+    devices, parts = flat["mesh.data"] or 1, flat["train.accumulate"] or 1
+    for key, unit in (("train.batch_size", devices * parts), ("eval.batch_size", devices)):
+        if flat[key] is not None and flat[key] % unit:
+            over = f"{devices} devices" + (f" times {parts} micro-batches" if unit > devices else "")
+            low, high = nearest_multiples(flat[key], unit)
+            yield f"{key} = {flat[key]} does not split over {over}; use {low} or {high}"
+    rows = flat["train.batch_size"]
+    if flat["data.order"] == "streams" and examples and rows and rows > examples:
+        yield f"train.batch_size = {rows}: data.order = streams has only {examples} examples for its rows"
+
+
+def _multiples(flat: Mapping[str, Any], examples: int | None) -> Iterator[str]:
+    per_call = flat["train.steps_per_call"] or 1
+    for key in CADENCES:
+        if flat[key] is not None and flat[key] % per_call:
+            low, high = nearest_multiples(flat[key], per_call)
+            yield f"{key} = {flat[key]} is no multiple of train.steps_per_call = {per_call}; use {low} or {high}"
+
+
+def _stopping(flat: Mapping[str, Any], examples: int | None) -> Iterator[str]:
+    if flat["train.early_stopping"] is not None and "eval.best" in flat and flat["eval.best"] is None:
+        yield "train.early_stopping: needs eval.best, the metric to watch"
