@@ -1,0 +1,84 @@
+"""Pairs of texts as arrays: what data sets of sequence to sequence share.
+
+Both vocabularies begin with the same four ids; a target stands between a begin and an end, a source between neither.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from jaxtyping import Int
+
+from dlvr_jax.data.array_files import Arrays
+from dlvr_jax.data.buckets import split_of
+from dlvr_jax.data.sources import SPLITS, Feature
+from dlvr_jax.data.tokenizers import Listed, Tokenizer
+from dlvr_jax.errors import UserError
+
+PADDING, BEGIN, END, UNKNOWN = range(4)
+SPECIALS = ("<padding>", "<begin>", "<end>", "<unknown>")
+
+Pair = tuple[str, str]  # source and target
+
+
+def listed(tokens: Iterable[str], separator: str = " ") -> Listed:
+    """The vocabulary of these tokens, after the special ones."""
+    return Listed((*SPECIALS, *tokens), UNKNOWN, separator)
+
+
+def features(max_source: int, max_target: int) -> dict[str, Feature]:
+    """The features of pairs of at most so many tokens, begin and end not counted."""
+    return {
+        "source": Feature((max_source,), "int32"),
+        "source_length": Feature((), "int32"),
+        "target": Feature((max_target + 2,), "int32"),
+        "target_length": Feature((), "int32"),
+    }
+
+
+def encode(
+    pairs: Sequence[Pair], tokenizer: Tokenizer, target_tokenizer: Tokenizer, max_source: int, max_target: int
+) -> Arrays:
+    """The arrays of `features`. Raises UserError where a text has more tokens than its array, or none."""
+    source, source_length = _padded([tokenizer.encode(source) for source, _ in pairs], max_source)
+    framed = [[BEGIN, *target_tokenizer.encode(target), END] for _, target in pairs]
+    target, target_length = _padded(framed, max_target + 2)
+    return {"source": source, "source_length": source_length, "target": target, "target_length": target_length}
+
+
+def text_of(ids: Int[np.ndarray, " length"], tokenizer: Tokenizer) -> str:
+    """The text of ids as far as the first end, without padding and begin."""
+    numbers: list[int] = ids.tolist()
+    before_end = numbers[: numbers.index(END)] if END in numbers else numbers
+    return tokenizer.decode(i for i in before_end if i not in (PADDING, BEGIN))
+
+
+def by_split(pairs: Iterable[Pair]) -> dict[str, list[Pair]]:
+    """The pairs of each split, in order; a source text is a group."""
+    parts: dict[str, list[Pair]] = {split: [] for split in SPLITS}
+    for pair in pairs:
+        parts[split_of(pair[0])].append(pair)
+    return parts
+
+
+def spaced(text: str) -> str:
+    """Words and punctuation marks with one blank between: "Who's there?" -> "Who ' s there ?"."""
+    return " ".join(re.findall(r"\w+|[^\w\s]", text))
+
+
+def commonest(texts: Iterable[str], size: int, separator: str) -> tuple[str, ...]:
+    """The at most `size` most frequent tokens; of equally frequent ones the first in order of code points."""
+    counts = Counter(token for text in texts for token in (text.split(separator) if separator else text))
+    return tuple(sorted(counts, key=lambda token: (-counts[token], token))[:size])
+
+
+def _padded(rows: Sequence[Sequence[int]], width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of ids filled up with padding, (rows, width) int32, and their lengths, (rows,) int32."""
+    wrong = [len(row) for row in rows if not 0 < len(row) <= width]
+    if wrong:
+        raise UserError(f"a text has {wrong[0]} tokens where 1 to {width} fit")
+    ids = np.full((len(rows), width), PADDING, np.int32)
+    for number, row in enumerate(rows):
+        ids[number, : len(row)] = row
+    return ids, np.array([len(row) for row in rows], np.int32)

@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dlvr_jax.data.buckets import bucket, split_of
+from dlvr_jax.data.builders import g2p
+from dlvr_jax.data.builders.reversal import reversal
+from dlvr_jax.data.pairs import BEGIN, END, PADDING, UNKNOWN, by_split, commonest, encode, listed, spaced, text_of
+from dlvr_jax.data.sources import SPLITS
+from dlvr_jax.errors import UserError
+
+LETTERS = listed("abc", separator="")
+texts = st.text("abc", min_size=1, max_size=5)
+
+
+@given(st.lists(st.tuples(texts, texts), min_size=1, max_size=5))
+def test_what_is_encoded_decodes_to_the_same_pairs(pairs: list[tuple[str, str]]) -> None:
+    arrays = encode(pairs, LETTERS, LETTERS, 5, 6)
+    for row, (source, target) in enumerate(pairs):
+        assert text_of(arrays["source"][row], LETTERS) == source
+        assert text_of(arrays["target"][row], LETTERS) == target
+        assert arrays["source_length"][row] == len(source)
+        assert arrays["target_length"][row] == len(target) + 2
+        assert arrays["target"][row][0] == BEGIN
+        assert arrays["target"][row][len(target) + 1] == END
+        assert (arrays["target"][row][len(target) + 2 :] == PADDING).all()
+    assert arrays["target"].shape == (len(pairs), 8)
+
+
+def test_what_is_not_in_the_vocabulary_is_unknown() -> None:
+    assert LETTERS.encode("axb") == [4, UNKNOWN, 5]
+    assert LETTERS.size == 7
+
+
+@pytest.mark.parametrize("source", ["abcabc", ""])
+def test_a_text_that_does_not_fit_is_an_error(source: str) -> None:
+    with pytest.raises(UserError, match="where 1 to 5 fit"):
+        encode([("a", "a"), (source, "a")], LETTERS, LETTERS, 5, 5)
+
+
+def test_buckets_are_what_they_were() -> None:
+    assert [bucket(text) for text in ("", "a", "It is raining.")] == [9, 9, 7]
+
+
+def test_a_source_text_has_one_split() -> None:
+    pairs = [(f"word {number % 50}", str(number)) for number in range(200)]
+    parts = by_split(pairs)
+    assert sum(map(len, parts.values())) == 200
+    assert all(split_of(source) == split for split, part in parts.items() for source, _ in part)
+
+
+def test_words_and_marks_are_set_apart_and_counted() -> None:
+    assert spaced("Who's there?  Äpfel.") == "Who ' s there ? Äpfel ."
+    assert commonest(["b a", "a c"], 2, " ") == ("a", "b")
+    assert commonest(["cab", "a"], 9, "") == ("a", "b", "c")
+
+
+@pytest.mark.parametrize("order", ["reversed", "copied"])
+def test_rows_are_reversed_or_copied(order: str) -> None:
+    source = reversal(order=order, train=50, validation=10, test=10)
+    for split, count in zip(SPLITS, (50, 10, 10), strict=True):
+        arrays = source.arrays(split)
+        assert len(arrays["source"]) == count
+        for row, length in enumerate(arrays["source_length"]):
+            given, wanted = arrays["source"][row][:length], arrays["target"][row][1 : length + 1]
+            np.testing.assert_array_equal(wanted, given[::-1] if order == "reversed" else given)
+    assert source.fingerprint() == reversal(order=order, train=50, validation=10, test=10).fingerprint()
+
+
+def test_no_row_is_in_two_splits_and_even_the_fewest_rows_fill_each() -> None:
+    source = reversal(letters=4, min_length=3, max_length=3, train=40, validation=40, test=40)
+    rows = [{tuple(row) for row in source.arrays(split)["source"]} for split in SPLITS]
+    assert all(rows) and not (rows[0] & rows[1] or rows[0] & rows[2] or rows[1] & rows[2])
+
+
+def test_every_length_occurs_about_as_often() -> None:
+    lengths = reversal(train=2_000).arrays("train")["source_length"]
+    counts = np.bincount(lengths)[4:]
+    assert len(counts) == 9 and counts.min() > 150  # 222 expected, standard deviation 14
+
+
+def test_min_length_over_max_length_is_an_error() -> None:
+    with pytest.raises(UserError, match=r"data.min_length = 9 is over data.max_length = 5"):
+        reversal(min_length=9, max_length=5)
+
+
+def test_a_pronouncing_dictionary_is_read() -> None:
+    lines = ["ABOUT  AH0 B AW1 T", "ABOUT(1)  AH0 B AW0 T", "A.  EY1", "IT'S  IH1 T S", "X" * 17 + "  EH1", ";; note"]
+    assert g2p.parse("\n".join(lines).encode()) == [("ABOUT", "AH0 B AW1 T"), ("IT'S", "IH1 T S")]
+
+
+def test_the_vocabularies_of_g2p_are_known_without_files() -> None:
+    spec = g2p.g2p().spec
+    assert (spec.vocab_size, spec.target_tokenizer.size) == (4 + 27, 4 + 69)
+    assert UNKNOWN not in spec.target_tokenizer.encode("AH0 B AW1 T") + spec.tokenizer.encode("IT'S")
