@@ -1,0 +1,177 @@
+"""GPT: the published count, the library transformers' numbers, causality, the cache."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dlvr_jax.models.transformer.gpt import GPT
+
+SMALL = GPT(11, context=12, width=16, layers=2, num_heads=4)
+POSITIONS = ("learned", "sinusoidal", "rotary")
+ROUNDING = dict(rtol=1e-5, atol=1e-5)  # float32, two blocks deep, logits of order 1
+
+
+def tokens_of(seed: int = 0, batch: int = 2, length: int = 12) -> jax.Array:
+    return jax.random.randint(jax.random.key(seed), (batch, length), 0, 11)
+
+
+def params_of(model: GPT, scale: float = 0.1):
+    """Parameters none of which are zero or one."""
+    params = jax.jit(lambda: model.init(jax.random.key(0), tokens_of(), train=False))()
+    keys = iter(jax.random.split(jax.random.key(1), 100))
+    return jax.tree.map(lambda leaf: leaf + scale * jax.random.normal(next(keys), leaf.shape), params)
+
+
+@pytest.mark.parametrize(
+    ("layers", "width", "heads", "count"),
+    [(12, 768, 12, 124_439_808), (24, 1024, 16, 354_823_168), (36, 1280, 20, 774_030_080)],
+)
+def test_it_has_the_published_number_of_parameters(layers: int, width: int, heads: int, count: int) -> None:
+    model = GPT(50_257, context=1024, width=width, layers=layers, num_heads=heads)
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), tokens_of(), train=False))
+    assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == count
+
+
+@given(cut=st.integers(1, 11), seed=st.integers(0, 2**31 - 1))
+@settings(deadline=None, max_examples=15)
+@pytest.mark.parametrize("positions", POSITIONS)
+def test_the_past_does_not_see_the_future(positions: str, cut: int, seed: int) -> None:
+    _, params, apply = compiled(positions)
+    tokens = tokens_of(seed)
+    other = tokens.at[:, cut:].set(tokens_of(seed ^ 1)[:, cut:])
+    np.testing.assert_array_equal(apply(params, tokens)[:, :cut], apply(params, other)[:, :cut])
+    moved = tokens.at[:, cut - 1].add(1) % 11
+    assert not np.array_equal(apply(params, tokens)[:, cut:], apply(params, moved)[:, cut:])
+
+
+PROGRAMS: dict[str, tuple] = {}
+
+
+def compiled(positions: str):
+    """Model, parameters and compiled logits, made once."""
+    if positions not in PROGRAMS:
+        model = SMALL.clone(positions=positions)
+        PROGRAMS[positions] = model, params_of(model), jax.jit(lambda p, t: model.apply(p, t, train=False)[0])
+    return PROGRAMS[positions]
+
+
+@pytest.mark.parametrize("positions", POSITIONS)
+def test_cached_logits_are_the_uncached(positions: str) -> None:
+    model, params, apply = compiled(positions)
+    tokens = tokens_of()
+    step = jax.jit(lambda token, cache: model.apply(params, token, cache, train=False))
+    cache, found = model.initial_cache(2, 12), []
+    for size in (4, *[1] * 8):
+        at = int(cache.position)
+        logits, cache = step(tokens[:, at : at + size], cache)
+        found.append(logits)
+    assert int(cache.position) == 12
+    np.testing.assert_allclose(jnp.concatenate(found, 1), apply(params, tokens), **ROUNDING)
+
+
+def test_the_cache_is_a_carry_of_a_scan() -> None:
+    model, params, apply = compiled("learned")
+    tokens = tokens_of()
+
+    def one(cache, token):
+        logits, cache = model.apply(params, token[:, None], cache, train=False)
+        return cache, logits[:, 0]
+
+    _, logits = jax.jit(lambda: jax.lax.scan(one, model.initial_cache(2, 12), tokens.T))()
+    np.testing.assert_allclose(logits.swapaxes(0, 1), apply(params, tokens), **ROUNDING)
+
+
+def test_too_many_tokens_are_an_error() -> None:
+    with pytest.raises(ValueError, match="no place for 13 tokens in a context of 12"):
+        SMALL.init(jax.random.key(0), tokens_of(length=13), train=False)
+    with pytest.raises(ValueError, match="no place for 13 tokens in a context of 12"):
+        SMALL.initial_cache(1, 13)
+
+
+def test_it_begins_at_the_entropy_of_a_guess() -> None:
+    model = GPT(67, context=32)
+    tokens, targets = jax.random.randint(jax.random.key(0), (2, 2, 32), 0, 67)
+    logits, carry = model.apply(model.init(jax.random.key(0), tokens, train=False), tokens, train=False)
+    assert carry is None and model.initial_carry(3) is None
+    losses = -jnp.take_along_axis(jax.nn.log_softmax(logits), targets[..., None], -1)
+    # With one table for both ends a token begins with a logit of up to 2.5 for itself, the others with almost nothing.
+    assert abs(float(losses.mean()) - np.log(67)) < 0.25
+
+
+def test_bfloat16_arithmetic_keeps_float32_parameters_and_logits() -> None:
+    model, params, apply = compiled("learned")
+    logits, _ = model.clone(dtype=jnp.bfloat16).apply(params, tokens_of(), train=False)
+    assert logits.dtype == jnp.float32
+    exact = apply(params, tokens_of())
+    # bfloat16 keeps 8 bits: 0.4 % a rounding, some dozens of them.
+    np.testing.assert_allclose(logits, exact, atol=0.05 * float(jnp.abs(exact).max()))
+
+
+def test_dropout_takes_traced_rates_under_vmap() -> None:
+    model, params, apply = compiled("learned")
+
+    def logits(rate, attention_rate):
+        rngs = {"dropout": jax.random.key(0)}
+        return model.apply(params, tokens_of(), train=True, dropout=rate, attention_dropout=attention_rate, rngs=rngs)[
+            0
+        ]
+
+    found = jax.jit(jax.vmap(logits))(jnp.array([0.0, 0.5, 0.0]), jnp.array([0.0, 0.0, 0.5]))
+    plain = apply(params, tokens_of())
+    np.testing.assert_allclose(found[0], plain, **ROUNDING)
+    assert not np.allclose(found[1], plain, atol=1e-2) and not np.allclose(found[2], plain, atol=1e-3)
+
+
+@pytest.mark.compare
+def test_logits_and_gradients_are_those_of_transformers() -> None:
+    transformers = pytest.importorskip("transformers")
+    import torch
+
+    model, params, apply = compiled("learned")
+    sizes = dict(vocab_size=11, n_positions=12, n_embd=16, n_layer=2, n_head=4)
+    theirs = transformers.GPT2LMHeadModel(
+        transformers.GPT2Config(**sizes, resid_pdrop=0, embd_pdrop=0, attn_pdrop=0, attn_implementation="eager")
+    )
+    missing, unexpected = theirs.load_state_dict(
+        {name: torch.tensor(np.array(leaf)) for name, leaf in by_their_names(params["params"]).items()}, strict=False
+    )
+    assert not unexpected and set(missing) <= {"lm_head.weight"}  # tied
+    tokens = tokens_of()
+    logits = theirs(torch.tensor(np.asarray(tokens, np.int64))).logits
+    np.testing.assert_allclose(apply(params, tokens), logits.detach(), **ROUNDING)
+    logits.square().mean().backward()
+    ours = jax.grad(lambda p: (model.apply(p, tokens, train=False)[0] ** 2).mean())(params)
+    own = dict(theirs.named_parameters())
+    for name, gradient in by_their_names(ours["params"]).items():
+        np.testing.assert_allclose(gradient, own[name].grad, rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+def by_their_names(params) -> dict[str, np.ndarray]:
+    """Our parameters, or gradients, named and laid out as in transformers."""
+    found = {
+        "transformer.wte.weight": params["token"]["embedding"],
+        "transformer.wpe.weight": params["place"]["embedding"],
+        "transformer.ln_f.weight": params["norm"]["scale"],
+        "transformer.ln_f.bias": params["norm"]["bias"],
+    }
+    for number in range(2):
+        block, prefix = params[f"blocks_{number}"], f"transformer.h.{number}."
+        attention, hidden = block["attention"], block["feed_forward"]
+        for kind, name in (("kernel", "weight"), ("bias", "bias")):
+            found |= {
+                f"{prefix}attn.c_attn.{name}": np.concatenate(
+                    [attention[k][kind] for k in ("query", "key", "value")], -1
+                ),
+                f"{prefix}attn.c_proj.{name}": attention["output"][kind],
+                f"{prefix}mlp.c_fc.{name}": hidden["hidden_layer"][kind],
+                f"{prefix}mlp.c_proj.{name}": hidden["output"][kind],
+            }
+        for kind, name in (("scale", "weight"), ("bias", "bias")):
+            found |= {
+                f"{prefix}ln_1.{name}": block["attention_norm"][kind],
+                f"{prefix}ln_2.{name}": block["feed_forward_norm"][kind],
+            }
+    return {name: np.asarray(leaf) for name, leaf in found.items()}
