@@ -61,7 +61,8 @@ def inception_score(probabilities: Float[np.ndarray, "count classes"]) -> float:
     """exp of the mean KL(p(y | x) || p(y)): 1 where all rows are equal, the number of classes where each is sure of
     its class and the classes are even.
 
-    Salimans et al. 2016, https://arxiv.org/abs/1606.03498, section 4. p(y) is the mean over all examples, not ten parts.
+    Salimans et al. 2016, https://arxiv.org/abs/1606.03498, section 4; p(y) is the mean over all
+    examples, not over one of ten parts.
     """
     p = np.asarray(probabilities, np.float64)
     marginal = np.broadcast_to(p.mean(0), p.shape)

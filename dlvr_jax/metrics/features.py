@@ -1,0 +1,129 @@
+"""A finished classifier as the network that features and class probabilities of images come from.
+
+A figure such as FID depends on its network and on the examples, so `set_up` says beside each figure what it rests on.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, UInt8
+
+from dlvr_jax.errors import UserError
+from dlvr_jax.metrics.feature_file import About, read
+
+ACCURACY = 0.92  # on its test split, below which a network is not trusted
+EXAMPLES = 5_000  # of each kind, below which a figure is not trusted
+_BATCH = 500
+
+Pictures = UInt8[np.ndarray, "_ height width channels"]
+
+
+class Seen(NamedTuple):
+    """What the network sees in some images."""
+
+    features: Float[np.ndarray, "count width"]
+    probabilities: Float[np.ndarray, "count classes"]
+
+
+@dataclass(frozen=True)
+class FeatureNet:
+    """The network in a file (see `feature_file`), read when it is first needed; equal where path and trust are.
+
+    `trusted` lets it be used below a test accuracy of 0.92 and on fewer than 5,000 examples.
+    """
+
+    path: str
+    trusted: bool = False
+
+    @property
+    def about(self) -> About:
+        """Raises UserError where the file cannot be read."""
+        return read(self.path).about
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hexadecimal) of the file."""
+        return read(self.path).digest
+
+    def check(self, image_shape: tuple[int, ...]) -> None:
+        """Raises UserError if the network does not fit the images, or is not good enough to be trusted."""
+        about = self.about
+        if about.image_shape != tuple(image_shape):
+            raise UserError(f"{self.path} takes images of {about.image_shape}, not of {tuple(image_shape)}")
+        if about.test_accuracy < ACCURACY and not self.trusted:
+            raise UserError(
+                f"{self.path} has a test accuracy of {about.test_accuracy:.4f} on {about.data}, below {ACCURACY}; "
+                "take a better network, or set task.trust_features"
+            )
+
+    def check_counts(self, *counts: int) -> None:
+        """Raises UserError if one of the counts of examples is too small to be trusted."""
+        if min(counts) < EXAMPLES and not self.trusted:
+            raise UserError(
+                f"{min(counts)} examples are too few for figures that others can be compared with, which take "
+                f"{EXAMPLES}; set task.trust_features to have them nevertheless"
+            )
+
+    def __call__(self, images: Pictures) -> Seen:
+        """Features and class probabilities of the images, float32. Raises UserError as `check` does."""
+        self.check(images.shape[1:])
+        contents, parts = read(self.path), []
+        for start in range(0, len(images), _BATCH):
+            part = images[start : start + _BATCH]
+            padded = np.pad(part, ((0, _BATCH - len(part)), (0, 0), (0, 0), (0, 0)))  # one shape, one program
+            found = _seen(contents.model, self.about.mean, self.about.std, contents.variables, padded)
+            parts.append([np.asarray(output)[: len(part)] for output in found])
+        return Seen(*(np.concatenate(outputs) for outputs in zip(*parts, strict=True)))
+
+
+def set_up(net: FeatureNet, real: Pictures, generated: Pictures) -> dict[str, float]:
+    """What a figure rests on, as numbers beside it: the network and the real images (the first 48 bits of their
+    SHA-256), the network's test accuracy, the counts of examples.
+    """
+    images = hashlib.sha256(np.ascontiguousarray(real).tobytes()).hexdigest()
+    return {
+        "set_up/network": float(int(net.digest[:12], 16)),
+        "set_up/accuracy": net.about.test_accuracy,
+        "set_up/real": float(int(images[:12], 16)),
+        "set_up/real_count": float(len(real)),
+        "set_up/generated_count": float(len(generated)),
+    }
+
+
+def check_comparable(first: Mapping[str, float], second: Mapping[str, float]) -> None:
+    """Raises UserError if two sets of metrics rest on unlike set-ups: another network, split or count."""
+    for name in sorted(name for name in {*first, *second} if "set_up/" in name):
+        if first.get(name) != second.get(name):
+            raise UserError(
+                f"{name} is {first.get(name)} for the one and {second.get(name)} for the other: figures of unlike "
+                "set-ups do not compare; evaluate both with one network on one split"
+            )
+
+
+def captured(model: Any, variables: Any, inputs: Float[Array, "batch height width channels"]) -> tuple[Array, Array]:
+    """The last "features" that the model sows into "intermediates", a row an example, and its logits.
+
+    Raises:
+        UserError: it sows none.
+    """
+    logits, after = model.apply(variables, inputs, train=False, mutable=["intermediates"])
+    leaves = jax.tree_util.tree_leaves_with_path(after.get("intermediates", {}))
+    sown = [leaf for path, leaf in leaves if any(getattr(part, "key", None) == "features" for part in path)]
+    if not sown:
+        raise UserError(f'{type(model).__name__} sows no "features" into "intermediates", so there are none to take')
+    return sown[-1].reshape(len(inputs), -1).astype(jnp.float32), logits.astype(jnp.float32)
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _seen(
+    model: Any, mean: tuple[float, ...], std: tuple[float, ...], variables: Any, images: UInt8[Array, "batch h w c"]
+) -> tuple[Array, Array]:
+    inputs = (images.astype(jnp.float32) / 255 - jnp.array(mean)) / jnp.array(std)
+    features, logits = captured(model, variables, inputs)
+    return features, jax.nn.softmax(logits)
