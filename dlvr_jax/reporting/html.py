@@ -9,11 +9,11 @@ from typing import Any
 from dlvr_jax.atomic_write import write_text
 from dlvr_jax.reporting.blocks import blocks
 from dlvr_jax.reporting.charts import bookkeeping_charts, learning_charts
+from dlvr_jax.reporting.page import rendered
 from dlvr_jax.reporting.readable import duration, headline, label, number
 from dlvr_jax.run import Run
 
 _DISPLAYS = 1_300_000  # bytes for all displays; charts and tables are small beside them
-_TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True)
@@ -30,17 +30,8 @@ def write_report(run: Run) -> Path:
 
     Works for a run that has not finished. Raises UserError where the run folder is damaged.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    templates = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     path = run.path / "report.html"
-    write_text(path, templates.get_template("report.html.j2").render(_page(run)))
+    write_text(path, rendered("report.html.j2", _page(run)))
     return path
 
 

@@ -2,12 +2,15 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from dlvr_jax import displays
+from dlvr_jax.displays import Display
 
 _PIPED = 1000  # columns: a row stays on its line, for grep
 _UNFOLDED = 32  # columns: cells no longer than this are folded last
@@ -30,6 +33,16 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Seq
     with console.capture() as captured:
         console.print(table)
     print("\n".join(line.rstrip() for line in captured.get().splitlines()), end="\n\n", flush=True)
+
+
+def print_displays(shown: Mapping[str, Display]) -> None:
+    """Prints what of displays can be read in a terminal: texts and tables."""
+    for display in shown.values():
+        if isinstance(display, displays.Text):
+            for passage in display.passages:
+                print(passage, end="\n\n")
+        elif isinstance(display, displays.Table):
+            print_table(display.columns, [tuple(map(str, row)) for row in display.rows])
 
 
 def _widths(header: Sequence[str], rows: Sequence[Sequence[str]], room: int) -> Sequence[int | None]:

@@ -29,6 +29,15 @@ from dlvr_jax.tasks.task import (
 )
 
 SHOWN = 24  # examples in a picture
+DIRECTIONS: Mapping[str, Direction] = {
+    "loss": "lower",
+    "accuracy": "higher",
+    "top5_accuracy": "higher",
+    "macro_precision": "higher",
+    "macro_recall": "higher",
+    "macro_f1": "higher",
+    "calibration_error": "lower",
+}
 
 
 @dataclass(frozen=True)
@@ -40,15 +49,7 @@ class Classification:
     class_names: tuple[str, ...]
     mean: tuple[float, ...]  # per channel, of images in [0, 1]
     std: tuple[float, ...]
-    directions: ClassVar[Mapping[str, Direction]] = {
-        "loss": "lower",
-        "accuracy": "higher",
-        "top5_accuracy": "higher",
-        "macro_precision": "higher",
-        "macro_recall": "higher",
-        "macro_f1": "higher",
-        "calibration_error": "lower",
-    }
+    directions: ClassVar[Mapping[str, Direction]] = DIRECTIONS
 
     def init(self, key: Key[Array, ""], batch: Batch) -> tuple[Params, Variables]:
         """See Objective."""
@@ -122,6 +123,12 @@ class Classification:
         """See Objective: loss, accuracy, top-5, macro precision, recall and F1, F1 per class, calibration error."""
         return finish_classification(sums)
 
+    def show(self, batch: Batch, outputs: Outputs) -> dict[str, Display]:
+        """See Task: the pictures, each with its prediction."""
+        said = zip(np.asarray(outputs["prediction"]), np.asarray(outputs["probabilities"]).max(-1), strict=True)
+        captions = tuple(f"{self.class_names[label]} {confidence:.2f}" for label, confidence in said)
+        return {"predictions": Images(np.asarray(batch["image"]), captions, "Predictions")}
+
     def displays(
         self, state: State, sums: Any, outputs: Mapping[str, np.ndarray], examples: Callable[[np.ndarray], Batch]
     ) -> dict[str, Display]:
@@ -129,11 +136,7 @@ class Classification:
         right = outputs["label"] == outputs["prediction"]
         by_loss = np.argsort(outputs["loss"], kind="stable")
         shown: dict[str, Display | None] = {
-            "confusion": HeatMap(
-                sums["confusion"][0], self.class_names, self.class_names, "predicted", "true", "Confusion"
-            ),
-            "classes": _class_table(finish_classification(sums), self.class_names),
-            "calibration": _calibration(sums["calibration"]),
+            **class_displays(sums, self.class_names),
             "right": self._examples(outputs, np.flatnonzero(right)[:SHOWN], examples, "Right"),
             "most_wrong": self._examples(outputs, by_loss[::-1][~right[by_loss[::-1]]][:SHOWN], examples, "Most wrong"),
         }
@@ -162,6 +165,15 @@ class Classification:
 def _unit(images: UInt8[Array, "batch height width channels"]) -> Float[Array, "batch height width channels"]:
     """Bytes as numbers in [0, 1]."""
     return images.astype(jnp.float32) / 255
+
+
+def class_displays(sums: Any, names: tuple[str, ...]) -> dict[str, Display]:
+    """What a classifier of anything shows of its added sums: confusion matrix, scores per class, calibration."""
+    return {
+        "confusion": HeatMap(sums["confusion"][0], names, names, "predicted", "true", "Confusion"),
+        "classes": _class_table(finish_classification(sums), names),
+        "calibration": _calibration(sums["calibration"]),
+    }
 
 
 def _class_table(metrics: Mapping[str, float], names: tuple[str, ...]) -> Table:

@@ -1,0 +1,35 @@
+"""Pages out of templates; each needs nothing but itself."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dlvr_jax.atomic_write import write_text
+from dlvr_jax.displays import Display
+from dlvr_jax.reporting.blocks import blocks
+
+_BYTES = 8_000_000  # for all displays of a page of displays
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def rendered(template: str, page: Mapping[str, Any]) -> str:
+    """The text of a template with everything that it names."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    templates = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return templates.get_template(template).render(page)
+
+
+def write_displays_page(
+    path: Path, title: str, heading: str, facts: Sequence[str], displays: Mapping[str, Display]
+) -> Path:
+    """Writes displays as a page to look at, whole or not at all, and returns its path."""
+    page = {"title": title, "path": path.parent, "heading": heading, "facts": facts}
+    write_text(path, rendered("displays_page.html.j2", page | {"displays": blocks(displays, _BYTES)}))
+    return path

@@ -1,0 +1,52 @@
+"""`./launch.sh predict RUN [--split NAME] [--first N] [--count N]`: examples with what a run's model says of them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from dlvr_jax import runtime
+from dlvr_jax.build import build
+from dlvr_jax.errors import UserError
+from dlvr_jax.recorded import complete_of, restored
+from dlvr_jax.reporting.page import write_displays_page
+from dlvr_jax.reporting.tables import print_displays
+from dlvr_jax.run import Run
+from dlvr_jax.training.compiled import predict_program
+from dlvr_jax.training.loop import chosen_state
+from experiments.command import arguments, main
+
+
+def predict(argv: Sequence[str]) -> int:
+    """Predicts once, prints the passages and writes `predict.html` into the run's folder."""
+    parser = arguments("predict", "Show what a run's model says of examples of its data.")
+    parser.add_argument("run", metavar="RUN", type=Path, help="the folder of a run, finished or not")
+    parser.add_argument("--split", default="test", help="train, validation or test (the default)")
+    parser.add_argument("--first", type=int, default=0, help="the first example's number in the split (default: 0)")
+    parser.add_argument("--count", type=int, default=16, help="how many examples (default: 16)")
+    parser.add_argument("--step", type=int, help="of the checkpoint to take (default: the newest whole one)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="the page (default: predict.html in the run's folder)")
+    known = parser.parse_args(argv)
+    run = Run(known.run)
+    complete, environment = complete_of(run), run.environment
+    runtime.start(environment["cpu"]["threads"], complete.flat["mesh.data"])
+    experiment = build(complete.flat)
+    if experiment.task.show is None:
+        raise UserError(f"{run.path}: {experiment.flat['task.name']} has no predictions to show; try sample")
+    size = experiment.data.spec.splits.get(known.split, 0)
+    if not 0 <= known.first < known.first + known.count <= size:
+        raise UserError(f"--first {known.first} --count {known.count}: the {known.split} split has {size} examples")
+    training = restored(run, experiment, known.step)
+    state, index = chosen_state(training), np.arange(known.first, known.first + known.count)
+    batch = experiment.data.records(known.split).read(index)
+    outputs = predict_program(experiment.task, state, batch)(state, batch)
+    shown = experiment.task.show(batch, {name: np.asarray(output) for name, output in outputs.items()})
+    print_displays(shown)
+    facts = [f"step {int(state.step)}", f"{known.split} {known.first} to {known.first + known.count - 1}"]
+    out = known.out or run.path / "predict.html"
+    print(f"page  {write_displays_page(out, run.path.name, 'Predictions', facts, shown)}")
+    return 0
+
+
+if __name__ == "__main__":
+    main(predict)

@@ -1,0 +1,71 @@
+"""`./launch.sh sample RUN [--seed N] [--OPTION=VALUE ...]`: what a run's model makes, as text here and as a page.
+
+The options are those of the task's `sample`: a wrong one is told with those that there are.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from dlvr_jax import runtime
+from dlvr_jax.build import build
+from dlvr_jax.errors import UserError
+from dlvr_jax.recorded import complete_of, restored
+from dlvr_jax.reporting.page import write_displays_page
+from dlvr_jax.reporting.tables import print_displays
+from dlvr_jax.run import Run
+from dlvr_jax.schema import allowed, fault_of, fields_of, nearest, normal, parse
+from dlvr_jax.tasks.task import as_evaluated
+from dlvr_jax.training.loop import chosen_state
+from experiments.command import arguments, main
+
+
+def sample(argv: Sequence[str]) -> int:
+    """Samples once, prints the passages and writes `sample.html` into the run's folder."""
+    parser = arguments("sample", "Sample from a run's model; options are those of its task, as --temperature=0.8.")
+    parser.add_argument("run", metavar="RUN", type=Path, help="the folder of a run, finished or not")
+    parser.add_argument("--seed", type=int, default=0, help="of the random numbers (default: 0)")
+    parser.add_argument("--step", type=int, help="of the checkpoint to take (default: the newest whole one)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="the page (default: sample.html in the run's folder)")
+    known, rest = parser.parse_known_args(argv)
+    run = Run(known.run)
+    complete, environment = complete_of(run), run.environment
+    runtime.start(environment["cpu"]["threads"], complete.flat["mesh.data"])
+    experiment = build(complete.flat)
+    if experiment.task.sample is None:
+        raise UserError(f"{run.path}: {experiment.flat['task.name']} has nothing to sample; try predict")
+    options = _options(experiment.task.sample, rest)
+    training = restored(run, experiment, known.step)
+    state = as_evaluated(chosen_state(training))
+    shown = experiment.task.sample(state, known.seed, **options)
+    print_displays(shown)
+    facts = [f"step {int(state.step)}", f"seed {known.seed}", *(f"{name} {value}" for name, value in options.items())]
+    print(f"page  {write_displays_page(known.out or run.path / 'sample.html', run.path.name, 'Samples', facts, shown)}")
+    return 0
+
+
+def _options(sampler: Callable[..., Any], given: Sequence[str]) -> dict[str, Any]:
+    """`--NAME=VALUE` as the arguments of the task's `sample`, typed.
+
+    Raises:
+        UserError: all faults, a line each.
+    """
+    fields, options, faults = fields_of(sampler), {}, []
+    there = "; ".join(f"--{name}: {allowed(field)}" for name, field in fields.items())
+    for argument in given:
+        name, equals, text = argument.removeprefix("--").partition("=")
+        if not argument.startswith("--") or not equals:
+            faults.append(f"{argument}: options are given as --NAME=VALUE; there are {there}")
+        elif name not in fields:
+            faults.append(f"--{name}: no such option{nearest(name, list(fields))}; there are {there}")
+        else:
+            value = options[name] = normal(parse(text, fields[name]), fields[name])
+            if fault := fault_of(value, fields[name]):
+                faults.append(f"--{name} {fault}")
+    if faults:
+        raise UserError(*faults)
+    return options
+
+
+if __name__ == "__main__":
+    main(sample)
