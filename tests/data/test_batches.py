@@ -50,6 +50,29 @@ def test_each_epoch_of_training_sees_each_example_once(size: int, batch_size: in
     assert batches.num_batches is None
 
 
+@given(size=SIZES, rows=st.integers(1, 50))
+def test_evaluation_in_streams_sees_each_example_once_and_each_row_its_own_in_order(size: int, rows: int) -> None:
+    batches = evaluation_batches(small(size), "test", batch_size=rows, order="streams")
+    assert batches.num_batches is not None
+    payloads = [batches.payload(step) for step in range(batches.num_batches)]
+    index, mask = (np.stack([payload[name] for payload in payloads]) for name in ("index", "mask"))
+    np.testing.assert_array_equal(np.sort(index[mask]), np.arange(size))
+    for row in range(rows):
+        assert (np.diff(index[mask[:, row], row]) == 1).all()
+    np.testing.assert_array_equal([payload["reset"].all() for payload in payloads], np.arange(len(payloads)) == 0)
+
+
+@given(size=SIZES, rows=st.integers(1, 40), step=st.integers(0, 200))
+def test_training_in_streams_goes_on_in_each_row_until_its_stretch_ends(size: int, rows: int, step: int) -> None:
+    rows = min(size, rows)
+    batches = training_batches(small(size), batch_size=rows, seed=0, order="streams")
+    now, then = batches.payload(step), batches.payload(step + 1)
+    goes_on = ~then["reset"]
+    np.testing.assert_array_equal(then["index"][goes_on], now["index"][goes_on] + 1)
+    assert then["reset"].all() == ((step + 1) % (size // rows) == 0)
+    assert batches.payload(0)["reset"].all() and len(set(now["index"])) == rows
+
+
 @given(steps=st.lists(st.integers(0, 200), min_size=1, max_size=8), micro=st.sampled_from([None, 1, 2, 3]))
 def test_a_batch_depends_on_its_number_alone(steps: list[int], micro: int | None) -> None:
     """So resuming at step n is asking for batches[n], in whatever order, from a fresh object or an old one."""

@@ -1,0 +1,46 @@
+"""What is wrong between keys, alone and together with what is wrong with keys themselves."""
+
+import pytest
+
+from dlvr_jax import check, config
+from dlvr_jax.cross_check import cross_faults
+from dlvr_jax.errors import UserError
+
+TINY = config.load(config.find("configs/cnn/lenet5_digits.py:tiny"))
+
+
+def faults(**flags: str) -> tuple[str, ...]:
+    with pytest.raises(UserError) as caught:
+        check.complete(TINY, {key.replace("__", "."): text for key, text in flags.items()})
+    return caught.value.faults
+
+
+def test_keys_values_and_what_is_between_them_are_reported_together() -> None:
+    found = faults(
+        train__stepz="3",
+        train__keep="0",
+        train__accumulate="3",
+        optimizer__warmup_steps="100",
+        data__path="/nowhere/at/all",
+        data__name="fashion_mnist",
+    )
+    for part in ("train.stepz", "train.keep = 0", "use 15 or 18", "longer than the run of 16 steps", "/nowhere/at/all"):
+        assert [fault for fault in found if part in fault], part
+    assert len(found) == 5
+
+
+def test_what_needs_a_wrong_key_is_not_looked_at() -> None:
+    assert len(faults(train__batch_size="x", train__steps="x")) == 2
+
+
+def test_a_warm_up_is_compared_with_epochs_too() -> None:
+    flat = {"train.epochs": 1, "train.steps": None, "train.batch_size": 10, "optimizer.warmup_steps": 11}
+    assert cross_faults(flat, 100) == ["optimizer.warmup_steps = 11 is longer than the run of 10 steps; shorten it"]
+    assert cross_faults(flat, 110) == []
+    assert cross_faults(flat, None) == []
+
+
+def test_streams_need_an_example_for_each_row() -> None:
+    flat = {"data.order": "streams", "train.batch_size": 11}
+    assert "has only 10 examples" in cross_faults(flat, 10)[0]
+    assert cross_faults(flat, 11) == []
