@@ -1,0 +1,188 @@
+"""Layers that pass a state from step to step: LSTM and GRU, scanned over time.
+
+`x` holds rows of steps; `lengths` says how many steps of a row are real. What lies beyond gives zeros and leaves the
+carry as it was, so a row's carry is that after its last real step, and with `reverse` that after its first. The carry
+is float32 whatever the arithmetic is, and every leaf of it has the rows as its leading axis.
+"""
+
+from collections.abc import Callable, Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
+
+from dlvr_jax.layers.dropout import dropout as drop
+from dlvr_jax.schema import Number
+
+Steps = Float[Array, "batch length inputs"]
+Hidden = Float[Array, "batch features"]
+LSTMCarry = tuple[Hidden, Hidden]  # h, c
+GRUCarry = Hidden  # h
+Lengths = Int[Array, " batch"]
+
+
+class LSTM(nn.Module):
+    """Long short-term memory: Hochreiter & Schmidhuber 1997, doi 10.1162/neco.1997.9.8.1735, with the forget gate of
+    Gers, Schmidhuber & Cummins 2000, doi 10.1162/089976600300015015:
+
+        i, f, o = sigmoid(W x_t + U h_{t-1} + b)      g = tanh(W_g x_t + U_g h_{t-1} + b_g)
+        c_t = f * c_{t-1} + i * g                     h_t = o * tanh(c_t)
+
+    Without peepholes, as everywhere now. The gates lie side by side in the order i, f, g, o. U starts orthogonal, gate
+    by gate, which keeps the length of h; the forget gate's bias starts at `forget_bias`, so that gradients last from
+    the start: Jozefowicz, Zaremba & Sutskever 2015, section 2.1.
+    """
+
+    features: int
+    reverse: bool = False
+    forget_bias: float = 1.0
+    dtype: DTypeLike = jnp.float32  # of the matrix products; parameters, gates and carry are float32
+
+    def initial_carry(self, batch_size: int) -> LSTMCarry:
+        """Zeros."""
+        return jnp.zeros((batch_size, self.features)), jnp.zeros((batch_size, self.features))
+
+    @nn.compact
+    def __call__(
+        self, x: Steps, carry: LSTMCarry | None = None, lengths: Lengths | None = None
+    ) -> tuple[Float[Array, "batch length {self.features}"], LSTMCarry]:
+        """h of every step and the carry after the last; without a carry it starts from zeros."""
+        size = self.features
+        kernel = self.param("input", nn.initializers.lecun_normal(), (x.shape[-1], 4 * size))
+        recurrent = self.param("recurrent", orthogonal_gates(4), (size, 4 * size))
+        bias = self.param("bias", self._first_bias, (4 * size,))
+        kernel, recurrent = kernel.astype(self.dtype), recurrent.astype(self.dtype)
+
+        def step(carry: LSTMCarry, x: Float[Array, "batch inputs"]) -> tuple[LSTMCarry, Hidden]:
+            h, c = carry
+            gates = (x @ kernel + h.astype(self.dtype) @ recurrent).astype(jnp.float32) + bias
+            i, f, g, o = jnp.split(gates, 4, -1)
+            c = nn.sigmoid(f) * c + nn.sigmoid(i) * jnp.tanh(g)
+            h = nn.sigmoid(o) * jnp.tanh(c)
+            return (h, c), h
+
+        first = self.initial_carry(len(x)) if carry is None else carry
+        return _scan(step, first, x.astype(self.dtype), lengths, self.reverse)
+
+    def _first_bias(self, key: Key[Array, ""], shape: tuple[int]) -> Float[Array, " gates"]:
+        return jnp.zeros(shape).at[self.features : 2 * self.features].set(self.forget_bias)
+
+
+class GRU(nn.Module):
+    """Gated recurrent unit: Cho et al. 2014, https://arxiv.org/abs/1406.1078, section 2.3:
+
+        r, z = sigmoid(W x_t + U h_{t-1} + b)         n = tanh(W_n x_t + b_n + r * (U_n h_{t-1} + c_n))
+        h_t = (1 - z) * n + z * h_{t-1}
+
+    The reset gate r acts after the product with U_n, not before it as in the paper: one matrix product a step, and what
+    cuDNN and PyTorch compute. The gates lie side by side in the order r, z, n; U starts orthogonal, gate by gate.
+    """
+
+    features: int
+    reverse: bool = False
+    dtype: DTypeLike = jnp.float32  # of the matrix products; parameters, gates and carry are float32
+
+    def initial_carry(self, batch_size: int) -> GRUCarry:
+        """Zeros."""
+        return jnp.zeros((batch_size, self.features))
+
+    @nn.compact
+    def __call__(
+        self, x: Steps, carry: GRUCarry | None = None, lengths: Lengths | None = None
+    ) -> tuple[Float[Array, "batch length {self.features}"], GRUCarry]:
+        """h of every step and the carry after the last; without a carry it starts from zeros."""
+        size = self.features
+        kernel = self.param("input", nn.initializers.lecun_normal(), (x.shape[-1], 3 * size))
+        recurrent = self.param("recurrent", orthogonal_gates(3), (size, 3 * size))
+        bias = self.param("bias", nn.initializers.zeros, (3 * size,))
+        recurrent_bias = self.param("recurrent_bias", nn.initializers.zeros, (size,))  # c_n
+        kernel, recurrent = kernel.astype(self.dtype), recurrent.astype(self.dtype)
+
+        def step(h: GRUCarry, x: Float[Array, "batch inputs"]) -> tuple[GRUCarry, Hidden]:
+            from_x = (x @ kernel).astype(jnp.float32) + bias
+            from_h = (h.astype(self.dtype) @ recurrent).astype(jnp.float32)
+            r, z = jnp.split(nn.sigmoid(from_x[:, : 2 * size] + from_h[:, : 2 * size]), 2, -1)
+            n = jnp.tanh(from_x[:, 2 * size :] + r * (from_h[:, 2 * size :] + recurrent_bias))
+            h = (1 - z) * n + z * h
+            return h, h
+
+        first = self.initial_carry(len(x)) if carry is None else carry
+        return _scan(step, first, x.astype(self.dtype), lengths, self.reverse)
+
+
+class Stack(nn.Module):
+    """Layers one above the other, with dropout on what each of them gets and on the result, never from step to step:
+    Zaremba, Sutskever & Vinyals 2014, https://arxiv.org/abs/1409.2329, section 3.1.
+    """
+
+    layers: Sequence[LSTM | GRU]
+
+    def initial_carry(self, batch_size: int) -> tuple[PyTree, ...]:
+        """That of each layer, from the lowest on."""
+        return tuple(layer.initial_carry(batch_size) for layer in self.layers)
+
+    def __call__(
+        self,
+        x: Steps,
+        carry: tuple[PyTree, ...] | None = None,
+        lengths: Lengths | None = None,
+        *,
+        train: bool,
+        dropout: Number | None = None,
+    ) -> tuple[Float[Array, "batch length features"], tuple[PyTree, ...]]:
+        """See the layers. `dropout` needs the random stream "dropout"."""
+        after = []
+        for layer, before in zip(self.layers, carry or (None,) * len(self.layers), strict=True):
+            x, left = layer(self._dropped(x, train, dropout), before, lengths)
+            after.append(left)
+        return self._dropped(x, train, dropout), tuple(after)
+
+    def _dropped(self, x: Steps, train: bool, rate: Number | None) -> Steps:
+        return drop(x, rate, self.make_rng("dropout")) if train and rate is not None else x
+
+
+def restarted(carry: PyTree, first: PyTree, reset: Bool[Array, " batch"]) -> PyTree:
+    """`carry` with `first` in the rows that start anew."""
+    return jax.tree.map(lambda old, new: jnp.where(_rows(reset, old), new, old), carry, first)
+
+
+def orthogonal_gates(count: int) -> Callable[..., Array]:
+    """For a kernel (features, count * features): an orthogonal matrix for each gate."""
+
+    def make(key: Key[Array, ""], shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Array:
+        keys = jax.random.split(key, count)
+        one = nn.initializers.orthogonal()
+        return jnp.concatenate([one(k, (shape[0], shape[1] // count), dtype) for k in keys], -1)
+
+    return make
+
+
+def _scan(
+    step: Callable[[PyTree, Array], tuple[PyTree, Hidden]],
+    carry: PyTree,
+    x: Steps,
+    lengths: Lengths | None,
+    reverse: bool,
+) -> tuple[Float[Array, "batch length features"], PyTree]:
+    """`step` over time.
+
+    The product with the input is part of the step: taken for all steps at once it costs more than it saves on a CPU,
+    where the sums of all gates then go through memory twice.
+    """
+    real = None if lengths is None else jnp.arange(x.shape[1])[:, None] < lengths
+
+    def masked(carry: PyTree, item: tuple[Array, Array | None]) -> tuple[PyTree, Hidden]:
+        x, real = item
+        after, h = step(carry, x)
+        if real is None:
+            return after, h.astype(x.dtype)
+        return restarted(after, carry, ~real), jnp.where(real[:, None], h, 0).astype(x.dtype)
+
+    carry, hidden = jax.lax.scan(masked, carry, (x.swapaxes(0, 1), real), reverse=reverse)
+    return hidden.swapaxes(0, 1), carry
+
+
+def _rows(flags: Bool[Array, " batch"], leaf: Array) -> Bool[Array, "..."]:
+    return flags.reshape(-1, *(1,) * (leaf.ndim - 1))

@@ -1,0 +1,76 @@
+"""A stacked GRU as a language model: the unit of Cho et al. 2014, https://arxiv.org/abs/1406.1078, in the network of
+Zaremba, Sutskever & Vinyals 2014, https://arxiv.org/abs/1409.2329; compared with the LSTM as by Chung et al. 2014,
+https://arxiv.org/abs/1412.3555.
+
+Parameters: V E for the embedding, H (3 I + 3 H + 4) for a layer of H units on I inputs, and (H + 1) V for the logits;
+tied logits have V alone.
+
+Deviations:
+- The reset gate acts after the matrix product; the recurrent matrices start orthogonal (see `layers/recurrence.py`).
+- Embedding and layers may differ in width. Logits may share the embedding's table: Press & Wolf 2017,
+  https://arxiv.org/abs/1608.05859.
+"""
+
+from typing import Annotated, ClassVar
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Int
+
+from dlvr_jax.layers.recurrence import GRU as Layer
+from dlvr_jax.layers.recurrence import GRUCarry, Stack
+from dlvr_jax.schema import Between, Number
+
+Carry = tuple[GRUCarry, ...]  # of each layer, from the lowest on
+
+
+class GRU(nn.Module):
+    """Tokens to the logits of the token after each."""
+
+    vocab_size: int
+    embedding: int = 64
+    features: int = 256  # of each layer
+    layers: int = 2
+    tied: bool = False  # one table for tokens and logits; needs embedding = features
+    dtype: DTypeLike = jnp.float32  # of the matrix products; parameters, gates, carry and logits are float32
+    context: ClassVar[int | None] = None  # it sees as far back as its carry remembers
+
+    def initial_carry(self, batch_size: int) -> Carry:
+        """Zeros: nothing read yet."""
+        return self._stack().initial_carry(batch_size)
+
+    def initial_cache(self, batch_size: int, length: int) -> Carry:
+        """The same: a carry has room for any number of tokens."""
+        return self.initial_carry(batch_size)
+
+    @nn.compact
+    def __call__(
+        self,
+        tokens: Int[Array, "batch length"],
+        carry: Carry | None = None,
+        *,
+        train: bool,
+        dropout: Annotated[Number | None, Between(0, 1)] = None,
+    ) -> tuple[Float[Array, "batch length {self.vocab_size}"], Carry]:
+        """The logits, float32, and the carry after the last token. `dropout` needs the random stream "dropout"."""
+        if self.tied and self.embedding != self.features:
+            raise ValueError(f"tied logits need embedding = features; they are {self.embedding} and {self.features}")
+        scale = self.features**-0.5 if self.tied else 1.0  # of a table that is also a matrix, or of inputs alone
+        table = nn.Embed(
+            self.vocab_size,
+            self.embedding,
+            embedding_init=nn.initializers.normal(scale),
+            dtype=self.dtype,
+            name="token",
+        )
+        x, carry = self._stack()(table(tokens), carry, train=train, dropout=dropout)
+        if self.tied:
+            logits = table.attend(x) + self.param("bias", nn.initializers.zeros, (self.vocab_size,))
+        else:
+            logits = nn.Dense(self.vocab_size, dtype=self.dtype, name="output")(x)
+        return logits.astype(jnp.float32), carry
+
+    def _stack(self) -> Stack:
+        layers = (Layer(self.features, dtype=self.dtype, parent=None) for _ in range(self.layers))
+        return Stack(tuple(layers), name="stack")

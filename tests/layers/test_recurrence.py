@@ -1,0 +1,153 @@
+"""LSTM and GRU against PyTorch; carries, lengths, both directions, dropout, bfloat16."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dlvr_jax.layers.recurrence import GRU, LSTM, Stack, orthogonal_gates, restarted
+
+BATCH, LENGTH, INPUTS, FEATURES = 3, 7, 5, 4
+F32 = dict(rtol=1e-5, atol=1e-6)  # numbers of order 1, sums in another order, through a few steps
+KINDS = (LSTM, GRU)
+every_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+def steps(seed: int = 0, length: int = LENGTH) -> jax.Array:
+    return jax.random.normal(jax.random.key(seed), (BATCH, length, INPUTS))
+
+
+def layer_of(kind, **arguments):
+    """A layer and random parameters, biases too."""
+    layer = kind(FEATURES, **arguments)
+    variables = layer.init(jax.random.key(1), steps())
+    noise = jax.tree.map(lambda leaf: 0.5 * jax.random.normal(jax.random.key(leaf.size), leaf.shape), variables)
+    return layer, jax.tree.map(jnp.add, variables, noise)
+
+
+def random_carry(layer):
+    first = layer.initial_carry(BATCH)
+    return jax.tree.map(lambda leaf: jax.random.normal(jax.random.key(2), leaf.shape), first)
+
+
+@every_kind
+@pytest.mark.parametrize(("cut", "reverse"), [(1, False), (4, False), (4, True)])
+def test_two_windows_with_a_carry_are_one_long_window(kind, cut: int, reverse: bool) -> None:
+    layer, variables = layer_of(kind, reverse=reverse)
+    whole, last = layer.apply(variables, steps(), random_carry(layer))
+    parts = [steps()[:, :cut], steps()[:, cut:]]
+    carry, found = random_carry(layer), {}
+    for place in (1, 0) if reverse else (0, 1):
+        found[place], carry = layer.apply(variables, parts[place], carry)
+    np.testing.assert_allclose(np.concatenate([found[0], found[1]], 1), whole, **F32)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **F32), carry, last)
+
+
+@every_kind
+@pytest.mark.parametrize("reverse", [False, True])
+def test_padding_changes_nothing(kind, reverse: bool) -> None:
+    layer, variables = layer_of(kind, reverse=reverse)
+    lengths = jnp.array([LENGTH, 3, 1])
+    hidden, carry = layer.apply(variables, steps(), random_carry(layer), lengths)
+    real = jnp.arange(LENGTH) < lengths[:, None]
+    noisy = jnp.where(real[..., None], steps(), 1e3)
+    again, carry_again = layer.apply(variables, noisy, random_carry(layer), lengths)
+    np.testing.assert_array_equal(hidden, again)
+    jax.tree.map(np.testing.assert_array_equal, carry, carry_again)
+    np.testing.assert_array_equal(hidden[~real], 0)
+    alone, last = layer.apply(variables, steps()[:, :3], random_carry(layer))
+    np.testing.assert_allclose(hidden[1, :3], alone[1], **F32)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a[1], b[1], **F32), carry, last)
+
+
+@every_kind
+def test_reverse_is_the_layer_on_the_reversed_row(kind) -> None:
+    layer, variables = layer_of(kind)
+    backwards, last = kind(FEATURES, reverse=True).apply(variables, steps())
+    hidden, expected = layer.apply(variables, steps()[:, ::-1])
+    np.testing.assert_allclose(backwards, hidden[:, ::-1], **F32)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **F32), last, expected)
+
+
+def test_restarted_rows_are_those_of_the_first_carry() -> None:
+    carry, first = (jnp.ones((3, 2)), jnp.ones((3, 2, 2))), (jnp.zeros((3, 2)), jnp.full((3, 2, 2), 5.0))
+    vector, matrix = restarted(carry, first, jnp.array([True, False, True]))
+    np.testing.assert_array_equal(vector, [[0, 0], [1, 1], [0, 0]])
+    np.testing.assert_array_equal(matrix[:, 0, 0], [5, 1, 5])
+
+
+def test_parameters_start_as_the_docstrings_say() -> None:
+    kernel = orthogonal_gates(3)(jax.random.key(0), (6, 18))
+    for gate in jnp.split(kernel, 3, -1):
+        np.testing.assert_allclose(gate @ gate.T, np.eye(6), atol=1e-5)  # f32, and the gates are not alike
+    assert not np.allclose(kernel[:, :6], kernel[:, 6:12])
+    params = LSTM(FEATURES, forget_bias=2.0).init(jax.random.key(0), steps())["params"]
+    np.testing.assert_array_equal(params["bias"].reshape(4, FEATURES)[:, 0], [0, 2, 0, 0])
+    assert sum(leaf.size for leaf in jax.tree.leaves(params)) == 4 * FEATURES * (INPUTS + FEATURES + 1)
+    params = GRU(FEATURES).init(jax.random.key(0), steps())["params"]
+    assert sum(leaf.size for leaf in jax.tree.leaves(params)) == FEATURES * (3 * INPUTS + 3 * FEATURES + 4)
+
+
+@every_kind
+def test_bfloat16_arithmetic_keeps_carry_and_parameters_float32(kind) -> None:
+    layer, variables = layer_of(kind, dtype=jnp.bfloat16)
+    hidden, carry = layer.apply(variables, steps())
+    assert hidden.dtype == jnp.bfloat16
+    assert {leaf.dtype for leaf in jax.tree.leaves((carry, variables))} == {jnp.dtype("float32")}
+    plain, _ = kind(FEATURES).apply(variables, steps())
+    np.testing.assert_allclose(hidden.astype(jnp.float32), plain, atol=0.05)  # 8 bits of mantissa, some steps
+
+
+def test_a_stack_feeds_each_layer_with_the_one_below() -> None:
+    stack = Stack((LSTM(FEATURES), LSTM(6)))
+    variables = stack.init(jax.random.key(0), steps(), train=False)
+    hidden, carry = stack.apply(variables, steps(), train=False)
+    below, first = LSTM(FEATURES).apply({"params": variables["params"]["layers_0"]}, steps())
+    above, second = LSTM(6).apply({"params": variables["params"]["layers_1"]}, below)
+    np.testing.assert_array_equal(hidden, above)
+    jax.tree.map(np.testing.assert_array_equal, carry, (first, second))
+    assert jax.tree.map(jnp.shape, carry) == jax.tree.map(jnp.shape, stack.initial_carry(BATCH))
+
+
+def test_dropout_acts_in_training_only_and_takes_traced_rates() -> None:
+    stack = Stack((GRU(FEATURES), GRU(FEATURES)))
+    variables = stack.init(jax.random.key(0), steps(), train=False)
+
+    def hidden(rate):
+        return stack.apply(variables, steps(), train=True, dropout=rate, rngs={"dropout": jax.random.key(3)})[0]
+
+    kept, dropped, gone = jax.vmap(hidden)(jnp.array([0.0, 0.5, 1.0]))
+    plain = stack.apply(variables, steps(), train=False, dropout=0.5)[0]
+    np.testing.assert_allclose(kept, plain, **F32)
+    assert 0.2 < (dropped == 0).mean() < 0.8
+    np.testing.assert_array_equal(gone, 0)
+
+
+@pytest.mark.compare
+@every_kind
+@pytest.mark.parametrize("reverse", [False, True])
+def test_it_is_that_of_pytorch(kind, reverse: bool) -> None:
+    torch = pytest.importorskip("torch")
+    layer, variables = layer_of(kind, reverse=reverse)
+    params, gates = variables["params"], 4 if kind is LSTM else 3
+    theirs = getattr(torch.nn, kind.__name__)(INPUTS, FEATURES, batch_first=True)
+    hidden_bias = np.zeros(gates * FEATURES, np.float32)
+    if kind is GRU:  # of two biases of a gate only the candidate's second one is not the same as the first
+        hidden_bias[2 * FEATURES :] = params["recurrent_bias"]
+    values = (params["input"].T, params["recurrent"].T, params["bias"], hidden_bias)
+    with torch.no_grad():
+        for target, value in zip(theirs.parameters(), values, strict=True):
+            target.copy_(torch.tensor(np.array(value)))
+    carry = random_carry(layer)
+    x = steps()[:, ::-1] if reverse else steps()
+    expected, last = theirs(torch.tensor(np.array(x)), jax.tree.map(lambda c: torch.tensor(np.array(c))[None], carry))
+    expected.square().sum().backward()
+    expected, hidden_last = expected.detach().numpy(), jax.tree.map(lambda c: c.detach().numpy()[0], last)
+
+    hidden, found = layer.apply(variables, steps(), carry)
+    np.testing.assert_allclose(hidden[:, ::-1] if reverse else hidden, expected, **F32)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **F32), found, hidden_last)
+    gradient = jax.grad(lambda p: jnp.square(layer.apply({"params": p}, steps(), carry)[0]).sum())(params)
+    for name, parameter in (("input", theirs.weight_ih_l0), ("recurrent", theirs.weight_hh_l0)):
+        # Sums over all rows and steps.
+        np.testing.assert_allclose(gradient[name].T, parameter.grad.numpy(), rtol=1e-4, atol=1e-5)
