@@ -15,6 +15,10 @@ def images_of(batch: int = 2, height: int = 8, width: int = 12, channels: int = 
     return jax.random.normal(jax.random.key(1), (batch, height, width, channels))
 
 
+def logits_of(params, images: jax.Array, model: ViT = SMALL) -> jax.Array:
+    return jax.jit(lambda: model.apply(params, images, train=False))()
+
+
 def params_of(model: ViT, images: jax.Array):
     """Parameters none of which are zero or one."""
     params = jax.jit(lambda: model.init(jax.random.key(0), images, train=False))()
@@ -35,9 +39,9 @@ def test_it_has_the_published_number_of_parameters(width: int, layers: int, head
 def test_no_image_sees_another_and_places_matter() -> None:
     images = images_of()
     params = params_of(SMALL, images)
-    logits = SMALL.apply(params, images, train=False)
-    np.testing.assert_allclose(SMALL.apply(params, images[:1], train=False), logits[:1], **ROUNDING)
-    turned = SMALL.apply(params, images[:, ::-1, ::-1], train=False)
+    logits = logits_of(params, images)
+    np.testing.assert_allclose(logits_of(params, images[:1]), logits[:1], **ROUNDING)
+    turned = logits_of(params, images[:, ::-1, ::-1])
     assert not np.allclose(turned, logits, atol=1e-2)
 
 
@@ -49,7 +53,7 @@ def test_images_that_do_not_split_are_an_error() -> None:
 def test_features_are_what_the_head_sees() -> None:
     images = images_of()
     params = params_of(SMALL, images)
-    logits, sown = SMALL.apply(params, images, train=False, mutable=["intermediates"])
+    logits, sown = jax.jit(lambda: SMALL.apply(params, images, train=False, mutable=["intermediates"]))()
     (features,) = sown["intermediates"]["features"]
     head = params["params"]["output"]
     np.testing.assert_allclose(features @ head["kernel"] + head["bias"], logits, **ROUNDING)
@@ -58,14 +62,15 @@ def test_features_are_what_the_head_sees() -> None:
 
 def test_dropout_takes_traced_rates_under_vmap() -> None:
     images = images_of()
-    params = params_of(SMALL, images)
+    model = SMALL.clone(layers=1)
+    params = params_of(model, images)
 
     def logits(rate, attention_rate):
         rngs = {"dropout": jax.random.key(0)}
-        return SMALL.apply(params, images, train=True, dropout=rate, attention_dropout=attention_rate, rngs=rngs)
+        return model.apply(params, images, train=True, dropout=rate, attention_dropout=attention_rate, rngs=rngs)
 
     found = jax.jit(jax.vmap(logits))(jnp.array([0.0, 0.5, 0.0]), jnp.array([0.0, 0.0, 0.5]))
-    plain = SMALL.apply(params, images, train=False)
+    plain = logits_of(params, images, model)
     np.testing.assert_allclose(found[0], plain, **ROUNDING)
     assert not np.allclose(found[1], plain, atol=1e-2) and not np.allclose(found[2], plain, atol=1e-3)
 
@@ -73,9 +78,9 @@ def test_dropout_takes_traced_rates_under_vmap() -> None:
 def test_bfloat16_arithmetic_keeps_float32_parameters_and_logits() -> None:
     images = images_of()
     params = params_of(SMALL, images)
-    logits = SMALL.clone(dtype=jnp.bfloat16).apply(params, images, train=False)
+    logits = logits_of(params, images, SMALL.clone(dtype=jnp.bfloat16))
     assert logits.dtype == jnp.float32
-    exact = SMALL.apply(params, images, train=False)
+    exact = logits_of(params, images)
     # bfloat16 keeps 8 bits: 0.4 % a rounding, some dozens of them.
     np.testing.assert_allclose(logits, exact, atol=0.05 * float(jnp.abs(exact).max()))
 
@@ -109,7 +114,7 @@ def test_logits_and_gradients_are_those_of_transformers() -> None:
         {name: torch.tensor(np.array(leaf)) for name, leaf in by_their_names(params["params"]).items()}
     )
     logits = theirs(torch.tensor(np.asarray(images.transpose(0, 3, 1, 2)))).logits
-    np.testing.assert_allclose(SMALL.apply(params, images, train=False), logits.detach(), **ROUNDING)
+    np.testing.assert_allclose(logits_of(params, images), logits.detach(), **ROUNDING)
     logits.square().mean().backward()
     ours = jax.jit(jax.grad(lambda p: (SMALL.apply(p, images, train=False) ** 2).mean()))(params)
     own = dict(theirs.named_parameters())
