@@ -38,7 +38,7 @@ class State:
     params: Params
     variables: Variables
     opt_state: Any
-    average: tuple[Params, Variables] | None  # exponential moving averages, where `train.ema` is a number
+    average: Any  # (params, variables): exponential moving averages, where `train.ema` is a number; else None
     carry: Carry  # never averaged; its rows belong to the batch's rows
     hyper: Hyper
     seed: Leaf  # uint32 ()
