@@ -56,7 +56,7 @@ def image_quality(real: Pictures, generated: Pictures, net: FeatureNet | None) -
 def quality_table(metrics: dict[str, float], net: FeatureNet) -> Table:
     """The figures with the network and the data that they rest on, in words."""
     about = net.about
-    words = {
+    words: dict[str, str | float] = {
         "network": f"{about.model}, {net.path}",
         "sha256": net.digest,
         "config": about.config,

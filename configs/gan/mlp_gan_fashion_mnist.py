@@ -1,0 +1,31 @@
+"""An MLP GAN on Fashion-MNIST: Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661; data by Xiao et al. 2017,
+https://arxiv.org/abs/1708.07747.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    """Variant: tiny."""
+    config = common.experiment("gan.GAN", "fashion_mnist")
+
+    config.model.update(dict(name="gan.mlp_gan.MLPGAN", latent=100))
+    if arg == "tiny":
+        config.model.generator_widths = config.model.discriminator_widths = (16,)
+
+    config.task.kind = "non_saturating"
+
+    config.train.steps = 10_000
+    config.train.batch_size = 128
+    config.train.log_every = 100
+    config.train.eval_every = 1_000
+    config.train.checkpoint_every = 1_000
+    config.train.ema = 0.999
+
+    config.optimizer.update(dict(name="adam", learning_rate=2e-4, b1=0.5))
+
+    config.eval.batch_size = 500
+    config.eval.sample_every = 1_000
+    return common.variant(config, arg)
