@@ -27,7 +27,6 @@ PACKAGES = (
     "numpy",
     "ml-collections",
     "tensorflow-datasets",
-    "grain",
 )
 FLAGS = ("XLA_", "JAX_", "LIBTPU_INIT_ARGS", "NVIDIA_TF32_OVERRIDE")  # beginnings of variables that decide bits
 NO_FLAGS = ("JAX_COMPILATION_CACHE", "JAX_PERSISTENT_CACHE")

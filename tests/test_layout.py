@@ -44,11 +44,10 @@ ONLY_USERS = {
     "orbax": ("dlvr_jax.training.checkpoint",),
     "flax.linen": ("dlvr_jax.models", "dlvr_jax.layers"),
     "tensorflow_datasets": ("dlvr_jax.data",),
-    "grain": ("dlvr_jax.data",),
     "matplotlib": ("dlvr_jax.reporting",),
     "tensorboardX": ("dlvr_jax.reporting",),
 }
-HEAVY = ("matplotlib", "sklearn", "optuna", "tensorflow_datasets", "orbax", "grain", "tensorboardX", "PIL")
+HEAVY = ("matplotlib", "sklearn", "optuna", "tensorflow_datasets", "orbax", "tensorboardX", "PIL")
 FILES = sorted(path for folder in ("dlvr_jax", "experiments", "configs") for path in (ROOT / folder).rglob("*.py"))
 
 
