@@ -41,17 +41,22 @@ def encode(
     pairs: Sequence[Pair], tokenizer: Tokenizer, target_tokenizer: Tokenizer, max_source: int, max_target: int
 ) -> Arrays:
     """The arrays of `features`. Raises UserError where a text has more tokens than its array, or none."""
-    source, source_length = _padded([tokenizer.encode(source) for source, _ in pairs], max_source)
+    source, source_length = padded([tokenizer.encode(source) for source, _ in pairs], max_source)
     framed = [[BEGIN, *target_tokenizer.encode(target), END] for _, target in pairs]
-    target, target_length = _padded(framed, max_target + 2)
+    target, target_length = padded(framed, max_target + 2)
     return {"source": source, "source_length": source_length, "target": target, "target_length": target_length}
 
 
-def text_of(ids: Int[np.ndarray, " length"], tokenizer: Tokenizer) -> str:
-    """The text of ids as far as the first end, without padding and begin."""
+def until_end(ids: Int[np.ndarray, " length"]) -> list[int]:
+    """The ids before the first end, without padding and begin."""
     numbers: list[int] = ids.tolist()
-    before_end = numbers[: numbers.index(END)] if END in numbers else numbers
-    return tokenizer.decode(i for i in before_end if i not in (PADDING, BEGIN))
+    before = numbers[: numbers.index(END)] if END in numbers else numbers
+    return [i for i in before if i not in (PADDING, BEGIN)]
+
+
+def text_of(ids: Int[np.ndarray, " length"], tokenizer: Tokenizer) -> str:
+    """The text of the ids before the first end."""
+    return tokenizer.decode(until_end(ids))
 
 
 def by_split(pairs: Iterable[Pair]) -> dict[str, list[Pair]]:
@@ -73,7 +78,7 @@ def commonest(texts: Iterable[str], size: int, separator: str) -> tuple[str, ...
     return tuple(sorted(counts, key=lambda token: (-counts[token], token))[:size])
 
 
-def _padded(rows: Sequence[Sequence[int]], width: int) -> tuple[np.ndarray, np.ndarray]:
+def padded(rows: Sequence[Sequence[int]], width: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows of ids filled up with padding, (rows, width) int32, and their lengths, (rows,) int32."""
     wrong = [len(row) for row in rows if not 0 < len(row) <= width]
     if wrong:
