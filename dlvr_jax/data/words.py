@@ -1,0 +1,93 @@
+"""Words as whole numbers: the frequent ones of a train split each have a number, the others one by their shape.
+
+The shape of a rare word says much of what it is: most unknown capitalised words are names. Ids: 0 padding, then the
+five kinds of unknown words, then the words by falling frequency.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int32
+
+from dlvr_jax.data.cache import make_once, read_text
+from dlvr_jax.data.tokenizers import Listed
+from dlvr_jax.runtime import cache_folder
+
+PADDING = 0
+KINDS = ("<xxx>", "<Xxx>", "<XXX>", "<000>", "<?>")  # lower-case, Capitalised, ALL CAPS, with a digit, other
+_FIRST = 1 + len(KINDS)  # the id of the most frequent word
+
+
+@dataclass(frozen=True)
+class Words:
+    """The `size` - 6 most frequent words of `texts()`; unknown words become one of `KINDS`. A text is split at blanks.
+
+    The list is made when it is first needed and kept in the cache under `name`, which must say all that it depends on:
+    tokenizers of equal size and name are equal.
+    """
+
+    size: int
+    name: str
+    texts: Callable[[], Iterable[Sequence[str]]] = field(compare=False, repr=False)  # words of the train split
+
+    def encode(self, text: str) -> list[int]:
+        """See Tokenizer."""
+        return [self._ids.get(word, 1 + kind(word)) for word in text.split()]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """See Tokenizer. Padding is left out; ids beyond the list, which a small text leaves, are "<?>"."""
+        shown = (*KINDS, *self.words)
+        return " ".join(shown[i - 1] if i <= len(shown) else KINDS[-1] for i in map(int, ids) if i != PADDING)
+
+    def stand_in(self) -> Listed:
+        """As many made-up words, which need no files."""
+        made_up = (f"word{number}" for number in range(_FIRST, self.size))
+        return Listed(("<padding>", *KINDS, *made_up), unknown=len(KINDS))
+
+    @cached_property
+    def words(self) -> tuple[str, ...]:
+        """The words by falling frequency; of equally frequent ones the first in order of code points."""
+        folder = make_once(cache_folder() / "words" / f"{self.name}-{self.size}", self._write)
+        return tuple(read_text(folder / "words.txt").splitlines())
+
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        return {word: _FIRST + place for place, word in enumerate(self.words)}
+
+    def _write(self, folder: Path) -> None:
+        counts = Counter(word for text in self.texts() for word in text)
+        frequent = sorted(counts, key=lambda word: (-counts[word], word))[: self.size - _FIRST]
+        (folder / "words.txt").write_text("".join(f"{word}\n" for word in frequent), encoding="utf-8")
+
+
+def kind(word: str) -> int:
+    """Which of `KINDS` a word is by its shape, a number from 0."""
+    if any(letter.isdigit() for letter in word):
+        return 3
+    if not any(letter.isalpha() for letter in word):
+        return 4
+    if word.islower():
+        return 0
+    if word.isupper() and len(word) > 1:
+        return 2
+    return 1 if word[0].isupper() else 4
+
+
+def split_words(text: str) -> list[str]:
+    """Words, with their apostrophes, and punctuation marks: "Don't go, Al!" -> Don't, go, ",", Al, "!"."""
+    return re.findall(r"\w+(?:'\w+)*|[^\w\s]", text)
+
+
+def padded(
+    rows: Sequence[Sequence[int]], width: int
+) -> tuple[Int32[np.ndarray, "rows width"], Int32[np.ndarray, " rows"]]:
+    """The first `width` ids of each row, filled up with 0, and how many there are."""
+    ids = np.full((len(rows), width), PADDING, np.int32)
+    for number, row in enumerate(rows):
+        ids[number, : min(len(row), width)] = row[:width]
+    return ids, np.array([min(len(row), width) for row in rows], np.int32)
