@@ -5,7 +5,9 @@ Both vocabularies begin with the same four ids; a target stands between a begin 
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Int
@@ -20,6 +22,34 @@ PADDING, BEGIN, END, UNKNOWN = range(4)
 SPECIALS = ("<padding>", "<begin>", "<end>", "<unknown>")
 
 Pair = tuple[str, str]  # source and target
+
+
+@dataclass(frozen=True)
+class LearnedLater:
+    """Another tokenizer's ids behind the special ones; it is asked for when it is first needed.
+
+    So a data set's spec is known without its data. `name` says all that `learn` depends on but `size`: equal names and
+    sizes make equal tokenizers.
+    """
+
+    size: int  # at least the other's and the special ones'
+    name: str
+    learn: Callable[[], Tokenizer] = field(compare=False, repr=False)
+
+    def encode(self, text: str) -> list[int]:
+        """See Tokenizer."""
+        return [len(SPECIALS) + i for i in self._learned.encode(text)]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """See Tokenizer. A special one alone is its name, among others it is left out, as are ids of no token."""
+        ids = list(ids)
+        if len(ids) == 1 and ids[0] < len(SPECIALS):
+            return SPECIALS[ids[0]]
+        return self._learned.decode(i - len(SPECIALS) for i in ids if 0 <= i - len(SPECIALS) < self._learned.size)
+
+    @cached_property
+    def _learned(self) -> Tokenizer:
+        return self.learn()
 
 
 def listed(tokens: Iterable[str], separator: str = " ") -> Listed:

@@ -1,13 +1,29 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dlvr_jax.data.buckets import bucket, split_of
-from dlvr_jax.data.builders import g2p
+from dlvr_jax.data.builders import en_de, g2p
+from dlvr_jax.data.builders.parallel_tsv import parallel_tsv
 from dlvr_jax.data.builders.reversal import reversal
-from dlvr_jax.data.pairs import BEGIN, END, PADDING, UNKNOWN, by_split, commonest, encode, listed, spaced, text_of
+from dlvr_jax.data.pairs import (
+    BEGIN,
+    END,
+    PADDING,
+    UNKNOWN,
+    LearnedLater,
+    by_split,
+    commonest,
+    encode,
+    listed,
+    spaced,
+    text_of,
+)
 from dlvr_jax.data.sources import SPLITS
+from dlvr_jax.data.tokenizers import Characters
 from dlvr_jax.errors import UserError
 
 LETTERS = listed("abc", separator="")
@@ -94,3 +110,77 @@ def test_the_vocabularies_of_g2p_are_known_without_files() -> None:
     spec = g2p.g2p().spec
     assert (spec.vocab_size, spec.target_tokenizer.size) == (4 + 27, 4 + 69)
     assert UNKNOWN not in spec.target_tokenizer.encode("AH0 B AW1 T") + spec.tokenizer.encode("IT'S")
+
+
+DICTIONARY = """# Version :: 1
+Hund {m} | Hunde {pl} :: dog | dogs
+Regen {m}; Guss {m} | Es regnet. | Es regnet (sehr) stark.; Es gießt. :: rain | It is raining. | It rains [Br.] hard.
+Er kam. | Nun! :: He came home. | Now!
+jdm. helfen | Ich helfe jdm. gern. :: to help sb. | I like to help sb. often.
+Nein, das ist es nicht. :: No, this is not it.
+Es regnet wieder. :: It is raining.
+Nur eins. | Nur zwei. :: Only this one.
+"""
+
+
+def test_sentences_are_taken_out_of_the_dictionary() -> None:
+    assert en_de.parse(DICTIONARY) == [
+        ("He came home.", "Er kam."),
+        ("It is raining.", "Es regnet."),
+        ("It rains hard.", "Es regnet stark."),
+        ("No, this is not it.", "Nein, das ist es nicht."),
+    ]
+
+
+def test_a_tokenizer_may_be_learned_when_it_is_first_needed() -> None:
+    def tokenizer(size: int = 9, name: str = "abc") -> LearnedLater:
+        return LearnedLater(size, name, lambda: Characters("abc"))
+
+    times: list[int] = []
+    one = LearnedLater(9, "abc", lambda: times.append(1) or Characters("abc"))
+    assert one == tokenizer() and hash(one) == hash(tokenizer())
+    assert one != tokenizer(size=8) and one != tokenizer(name="abd")
+    assert not times
+    assert one.encode("cab") == [6, 4, 5]
+    assert one.decode([1, 6, 4, 5, 8, 2]) == "cab"
+    assert one.decode([2]) == "<end>"
+    assert len(times) == 1
+
+
+def test_the_spec_of_en_de_is_known_without_files() -> None:
+    spec = en_de.en_de(max_words=8).spec
+    assert (spec.vocab_size, spec.target_tokenizer.size, spec.splits["train"]) == (4000, 4000, 8269)
+    assert spec.features["target"].shape == (26,)
+    assert spec.tokenizer != spec.target_tokenizer
+    assert hash(spec.tokenizer) == hash(en_de.en_de(max_words=8).spec.tokenizer)
+
+
+def written(folder: Path, text: str) -> str:
+    file = folder / "own.tsv"
+    file.write_text(text, encoding="utf-8")
+    return str(file)
+
+
+@pytest.mark.parametrize("unit", ["words", "characters"])
+def test_a_file_of_pairs_is_read(unit: str, tmp_path: Path) -> None:
+    lines = [f"I see {n}.\tIch sehe {n}.\tnote" for n in range(60)] + ["much " * 30 + "\tviel"]
+    source = parallel_tsv(path=written(tmp_path, "\n".join(lines)), unit=unit)
+    spec, arrays = source.spec, source.arrays("train")
+    texts = [text_of(row, spec.tokenizer) for row in arrays["source"]]
+    given = ["I see 7.", "I see 7 ."][unit == "words"].replace("7", "{}")
+    assert spec.name == "own" and sum(spec.splits.values()) == 60
+    assert texts == [given.format(n) for n in range(60) if split_of(given.format(n)) == "train"]
+    assert text_of(arrays["target"][0], spec.target_tokenizer) == texts[0].replace("I see", "Ich sehe")
+
+
+@pytest.mark.parametrize("text", ["one\ttwo\nthree\n", "one\t\n", "\n"])
+def test_a_line_that_is_no_pair_is_named(text: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"own.tsv, line [12]: is no source and target with a tab between"):
+        parallel_tsv(path=written(tmp_path, text))
+
+
+def test_too_few_pairs_or_no_file_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="leave the train split empty|leave the validation split empty"):
+        parallel_tsv(path=written(tmp_path, "one\ttwo\n"))
+    with pytest.raises(UserError, match="cannot be read as a text in UTF-8"):
+        parallel_tsv(path=str(tmp_path / "none.tsv"))
