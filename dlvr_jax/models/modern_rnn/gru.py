@@ -36,10 +36,12 @@ class GRU(nn.Module):
     dtype: DTypeLike = jnp.float32  # of the matrix products; parameters, gates, carry and logits are float32
     context: ClassVar[int | None] = None  # it sees as far back as its carry remembers
 
+    @nn.nowrap
     def initial_carry(self, batch_size: int) -> Carry:
         """Zeros: nothing read yet."""
-        return self._stack().initial_carry(batch_size)
+        return tuple(layer.initial_carry(batch_size) for layer in self._layers())
 
+    @nn.nowrap
     def initial_cache(self, batch_size: int, length: int) -> Carry:
         """The same: a carry has room for any number of tokens."""
         return self.initial_carry(batch_size)
@@ -64,13 +66,14 @@ class GRU(nn.Module):
             dtype=self.dtype,
             name="token",
         )
-        x, carry = self._stack()(table(tokens), carry, train=train, dropout=dropout)
+        x, carry = Stack(self._layers(), name="stack")(table(tokens), carry, train=train, dropout=dropout)
         if self.tied:
             logits = table.attend(x) + self.param("bias", nn.initializers.zeros, (self.vocab_size,))
         else:
             logits = nn.Dense(self.vocab_size, dtype=self.dtype, name="output")(x)
         return logits.astype(jnp.float32), carry
 
-    def _stack(self) -> Stack:
-        layers = (Layer(self.features, dtype=self.dtype, parent=None) for _ in range(self.layers))
-        return Stack(tuple(layers), name="stack")
+    @nn.nowrap
+    def _layers(self) -> tuple[Layer, ...]:
+        one = Layer(self.features, dtype=self.dtype, parent=None)
+        return tuple(one.clone() for _ in range(self.layers))
