@@ -49,8 +49,8 @@ def animals(*, path: str | None = None) -> Source:
 
 
 def _read(contents: Content) -> dict[str, Arrays]:
-    images = np.frombuffer(contents[_IMAGES], np.uint8, _COUNT * _SIDE * _SIDE, _IMAGES_AT)
-    images = images.reshape(_COUNT, _SIDE, _SIDE, 1)
+    pixels = np.frombuffer(contents[_IMAGES], np.uint8, _COUNT * _SIDE * _SIDE, _IMAGES_AT)
+    images = pixels.reshape(_COUNT, _SIDE, _SIDE, 1)
     labels = np.frombuffer(contents[_LABELS], "<i8", _COUNT, _LABELS_AT).astype(np.int32)
     splits = np.array([split_of(sha256(image.tobytes()).hexdigest()) for image in images])
     return {split: {"image": images[splits == split], "label": labels[splits == split]} for split in SPLITS}
