@@ -21,6 +21,9 @@ from dlvr_jax.training.evaluation import Split
 from dlvr_jax.training.loop import Stopped, Training, resume, train
 from dlvr_jax.training.sharding import Placement
 
+# Keys that may change when a run is resumed: of data the content counts, and another `mesh` is recorded as weaker.
+WHERE = ("data.path", "data.backing", "mesh.data", "train.keep")
+
 
 @dataclass(frozen=True)
 class Start:
@@ -39,8 +42,8 @@ class Start:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """The config, and the run that it starts from as "from"."""
-        return self.complete.flat | ({} if self.origin is None else {"from": str(self.origin.resolve())})
+        """The config but for where and how it runs, and the run that it starts from as "from"."""
+        return _what(self.complete.flat) | ({} if self.origin is None else {"from": str(self.origin.resolve())})
 
     @property
     def folder(self) -> Path:
@@ -74,6 +77,7 @@ def launch(start: Start) -> int:
     runtime.start(run.environment["cpu"]["threads"] if run.exists() else None, start.complete.flat["mesh.data"])
     count = CompileCount()
     experiment = build(start.complete.flat)
+    Placement.over(experiment.devices)  # before there is a folder: are there that many?
     with run.locked():
         _refuse_what_is_no_run_of(run, start)  # again, now that no other process can make it one
         if run.summary() is not None:
@@ -97,13 +101,18 @@ def _refuse_what_is_no_run_of(run: Run, start: Start) -> None:
         if run.path.is_file() or any(e.name not in ours and e.name[0] != "." for e in run.path.glob("*")):
             raise UserError(f"{run.path} is not empty and holds no run; choose another --workdir")
         return
-    here, there = start.identity, config.flatten(run.config) | _from(run)
+    here, there = start.identity, _what(config.flatten(run.config)) | _from(run)
     if config.fingerprint(here) != config.fingerprint(there):
         key = next(key for key in sorted(here.keys() | there.keys()) if _json(here.get(key)) != there.get(key))
         raise UserError(
             f"{run.path} holds a run of another config: {key} is {there.get(key)!r} there, {here.get(key)!r} here; "
             "choose another --workdir, or --from to start from its last state"
         )
+
+
+def _what(flat: dict[str, Any]) -> dict[str, Any]:
+    """What is trained, without where the data lie, what is kept and how many devices share the work."""
+    return {key: value for key, value in flat.items() if key not in WHERE}
 
 
 def _from(run: Run) -> dict[str, str]:
@@ -156,6 +165,8 @@ def _environment(experiment: Experiment) -> dict[str, Any]:
 def _note_resumption(run: Run, now: dict[str, Any]) -> dict[str, Any]:
     """The environment that the run began in, with what differs now added to it."""
     recorded = run.environment
+    if recorded["data"] != now["data"]:
+        raise UserError(f"{run.path} was trained on other data than these; choose another --workdir, or find its data")
     changes = guarantee.differences(recorded, now)
     for change in changes:
         console.warn(f"resumed under another environment: {change}")

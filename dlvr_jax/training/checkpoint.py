@@ -1,7 +1,7 @@
 """States on disk: whole or absent, verified when read, written behind the loop's back. The only user of orbax.
 
 checkpoints/<step>/state/      the leaves, by orbax
-checkpoints/<step>/meta.json   a SHA-256 for each leaf, and what the loop wants to remember
+checkpoints/<step>/meta.json   a SHA-256 for each leaf, and what the loop wants to remember with its own
 checkpoints/.tmp-<step>/       being written; what a killed process left here is removed
 """
 
@@ -61,7 +61,9 @@ class Checkpoints:
             temporary.mkdir(parents=True)
             _orbax().save(temporary.absolute() / "state", leaves)
             meta = {"format": FORMAT, "step": step, "digests": digests(leaves), "memory": memory}
+            meta["memory_digest"] = _text_digest(memory)
             (temporary / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
+            _force_to_disk(temporary)
             os.replace(temporary, final)
         except Exception as error:  # orbax wraps what the system says in errors of its own
             shutil.rmtree(temporary, ignore_errors=True)
@@ -139,7 +141,7 @@ def read_meta(path: Path) -> dict[str, Any]:
         meta: dict[str, Any] = json.loads((path / "meta.json").read_text(encoding="utf-8"))
         if meta["format"] != FORMAT:
             raise ValueError(f"it is of format {meta['format']}, not {FORMAT}")
-        if not (isinstance(meta["digests"], dict) and isinstance(meta["memory"], dict)):
+        if not isinstance(meta["digests"], dict) or _text_digest(meta["memory"]) != meta["memory_digest"]:
             raise ValueError("meta.json is not what was saved")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is damaged: {_first_line(error)}") from None
@@ -153,13 +155,28 @@ def digests(leaves: Leaves) -> dict[str, str]:
 
 def tree_digest(tree: Any) -> str:
     """SHA-256 of a whole tree, by the names and digests of its leaves in sorted order."""
-    return hashlib.sha256(json.dumps(digests(named_leaves(jax.device_get(tree)))).encode()).hexdigest()
+    return _text_digest(digests(named_leaves(jax.device_get(tree))))
 
 
 def named_leaves(tree: Any) -> dict[str, Any]:
     """Leaves by their path: 'state/params/c1/kernel'."""
     paths, _ = jax.tree_util.tree_flatten_with_path(tree)
     return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in paths}
+
+
+def _text_digest(content: Any) -> str:
+    """SHA-256 of what JSON can write."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _force_to_disk(folder: Path) -> None:
+    """So that after a power cut too, what has its name is whole."""
+    for path in [*folder.rglob("*"), folder]:
+        file = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
 
 
 def _digest(leaf: np.ndarray) -> str:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,11 @@ def another_leaf(run: Path) -> None:
 
 
 def another_window(run: Path) -> None:
-    edit(run / "checkpoints" / "12" / "meta.json", lambda meta: meta["memory"].update(best_step=4))
+    def change(meta: dict) -> None:
+        meta["memory"].update(best_step=4)
+        meta["memory_digest"] = sha256(json.dumps(meta["memory"], sort_keys=True).encode()).hexdigest()
+
+    edit(run / "checkpoints" / "12" / "meta.json", change)
 
 
 def another_loss(run: Path) -> None:
