@@ -11,6 +11,7 @@ Deviations:
 """
 
 import math
+from collections.abc import Sequence
 from functools import partial
 
 import flax.linen as nn
@@ -103,6 +104,6 @@ class Discriminator(nn.Module):
         return x[:, 0].astype(jnp.float32)
 
 
-def around_one(key: Key[Array, ""], shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Array:
+def around_one(key: Key[Array, ""], shape: Sequence[int], dtype: DTypeLike = jnp.float32) -> Array:
     """Scales of a norm: 1 with a standard deviation of 0.02, as in the authors' code."""
     return 1 + 0.02 * jax.random.normal(key, shape, dtype)
