@@ -11,11 +11,12 @@ from dlvr_jax.displays import Alignment, Curves, Display
 
 ALIGNMENTS = 4  # that are shown at once
 
-Ids = Int[np.ndarray, "count length"]
-
 
 def alignments(
-    source: Ids, predicted: Ids, weights: Float[np.ndarray, "count target source"], names: tuple[Tokenizer, Tokenizer]
+    source: Int[np.ndarray, "count source"],
+    predicted: Int[np.ndarray, "count target"],
+    weights: Float[np.ndarray, "count target source"],
+    names: tuple[Tokenizer, Tokenizer],
 ) -> dict[str, Display]:
     """Where in the source each predicted token, the end included, looked: "alignment_0" and so on."""
     shown: dict[str, Display] = {}
