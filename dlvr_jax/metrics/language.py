@@ -3,8 +3,7 @@
 import math
 import sys
 from collections.abc import Mapping
-
-import numpy as np
+from typing import Any
 
 _LARGEST = math.log(sys.float_info.max)  # its exponential is the largest number that there is
 
@@ -22,7 +21,7 @@ def bits_per_unit(nats: float, units: float) -> float:
     return nats / math.log(2) / units if units > 0 else math.inf
 
 
-def finish_language(sums: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
+def finish_language(sums: Mapping[str, tuple[Any, Any]]) -> dict[str, float]:
     """loss (nats a token), perplexity, bits_per_character, bits_per_byte, accuracy.
 
     Of ratios by token: "loss", "accuracy", "characters" and "bytes" (how many of them a target has).

@@ -28,7 +28,7 @@ def by_position(sums: tuple[np.ndarray, np.ndarray]) -> Curves:
 def hardest(tokenizer: Tokenizer, outputs: Mapping[str, np.ndarray], examples: Callable[[np.ndarray], Batch]) -> Text:
     """The windows with the greatest loss, then those with the least."""
     order = np.argsort(-outputs["loss"], kind="stable")
-    rows = np.concatenate([order[: SHOWN // 2], order[::-1][: SHOWN // 2][::-1]])
+    rows = order if len(order) <= SHOWN else np.concatenate([order[: SHOWN // 2], order[-SHOWN // 2 :]])
     batch = examples(outputs["index"][rows])
     texts = (_text(tokenizer, batch, row, slice(0, None)) for row in range(len(rows)))
     losses = outputs["loss"][rows]
