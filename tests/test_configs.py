@@ -100,11 +100,13 @@ def test_metrics_do_not_depend_on_the_evaluation_batch_size(path: str) -> None:
 
 @every_config
 def test_micro_batches_add_up_to_the_batch(path: str) -> None:
-    no_draws = {key: "none" for key in ("model__dropout", "augment__mixup", "augment__cutmix")}  # each draws anew
+    plain = tiny(path)
+    if plain.task.directions.get("loss") != "lower" or state_of(plain).carry is not None:
+        pytest.skip("several players, or what passes from batch to batch by rows, make of the parts another thing")
+    draws = {"model.dropout", "model.stochastic_depth", "augment.mixup", "augment.cutmix"}  # by each micro-batch anew
+    no_draws = {key.replace(".", "__"): "none" for key in draws & plain.flat.keys()}
     alike = dict(optimizer__name="sgd", optimizer__schedule="constant", **no_draws)
     whole = tiny(path, **alike)
-    if whole.task.directions.get("loss") != "lower" or state_of(whole).carry is not None:
-        pytest.skip("several players, or what passes from batch to batch by rows, make of the parts another thing")
     parts = tiny(path, **alike, train__accumulate="4")
     if "batch_stats" in state_of(whole).variables:
         pytest.skip("batch statistics are per micro-batch, so the two differ by design")
