@@ -72,16 +72,16 @@ def test_words_and_marks_are_set_apart_and_counted() -> None:
     assert commonest(["cab", "a"], 9, "") == ("a", "b", "c")
 
 
-@pytest.mark.parametrize("order", ["reversed", "copied"])
-def test_rows_are_reversed_or_copied(order: str) -> None:
-    source = reversal(order=order, train=50, validation=10, test=10)
+@pytest.mark.parametrize("target", ["reversed", "copied"])
+def test_rows_are_reversed_or_copied(target: str) -> None:
+    source = reversal(target=target, train=50, validation=10, test=10)
     for split, count in zip(SPLITS, (50, 10, 10), strict=True):
         arrays = source.arrays(split)
         assert len(arrays["source"]) == count
         for row, length in enumerate(arrays["source_length"]):
             given, wanted = arrays["source"][row][:length], arrays["target"][row][1 : length + 1]
-            np.testing.assert_array_equal(wanted, given[::-1] if order == "reversed" else given)
-    assert source.fingerprint() == reversal(order=order, train=50, validation=10, test=10).fingerprint()
+            np.testing.assert_array_equal(wanted, given[::-1] if target == "reversed" else given)
+    assert source.fingerprint() == reversal(target=target, train=50, validation=10, test=10).fingerprint()
 
 
 def test_no_row_is_in_two_splits_and_even_the_fewest_rows_fill_each() -> None:

@@ -23,7 +23,7 @@ _LENGTH = Between(3, 256)  # of 4 letters and length 3 there are 64 rows: each s
 
 def reversal(
     *,
-    order: Literal["reversed", "copied"] = "reversed",
+    target: Literal["reversed", "copied"] = "reversed",
     letters: Annotated[int, Between(4, 26)] = 12,
     min_length: Annotated[int, _LENGTH] = 4,
     max_length: Annotated[int, _LENGTH] = 12,
@@ -46,7 +46,7 @@ def reversal(
         tokenizer=tokenizer,
         target_tokenizer=tokenizer,
     )
-    step = -1 if order == "reversed" else 1
+    step = -1 if target == "reversed" else 1
     return InMemory(spec, partial(_arrays, spec, letters, min_length, max_length, step))
 
 
