@@ -1,29 +1,32 @@
-"""`sample` and `predict` on the run folder of every config's `tiny`."""
+"""`train`, `evaluate`, `sample` and `predict`, one after the other, on every config's `tiny`."""
 
 from pathlib import Path
 
 import pytest
 
+from dlvr_jax.errors import UserError
+from experiments.evaluate import evaluate
+from experiments.predict import predict
+from experiments.sample import sample
+from experiments.train import train
 from tests.configs import PATHS, tiny
 from tests.end_to_end.conftest import Launch
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_run_of_every_config_can_be_looked_at(path: str, tmp_path: Path, launch: Launch) -> None:
+def test_a_run_of_every_config_can_be_looked_at(path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run, task = tmp_path / "run", tiny(path).task
-    steps = "--config.train.steps=4"
-    done = launch("train", f"{path}:tiny", "--workdir", run, steps)
-    assert done.returncode == 0, done.stderr
+    assert train([f"{path}:tiny", "--workdir", str(run), "--config.train.steps=4"]) == 0
     assert (run / "report.html").stat().st_size < 2_000_000
-    done = launch("evaluate", run)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "equal to the summary"
-    for verb, has in (("sample", task.sample), ("predict", task.show)):
-        done = launch(verb, run)
+    capsys.readouterr()
+    assert evaluate([str(run)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "equal to the summary"
+    for verb, program, has in (("sample", sample, task.sample), ("predict", predict, task.show)):
         if has is None:
-            assert done.returncode == 1 and "try " in done.stderr
+            with pytest.raises(UserError, match="try "):
+                program([str(run)])
         else:
-            assert done.returncode == 0, done.stderr
+            assert program([str(run)]) == 0
             assert (run / f"{verb}.html").stat().st_size > 2000
 
 
