@@ -1,4 +1,7 @@
-"""What an encoder-decoder model makes of sources: greedily, by beam search, at random. To be made inside a program."""
+"""What an encoder-decoder model makes of sources: greedily, by beam search, at random. To be made inside a program.
+
+Padding and begin, which follow nothing in any target, are never made, and the others' probabilities add up to 1.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -64,20 +67,24 @@ class Translator:
             return drawn.astype(jnp.int32)
 
         flat = decode(partial(self._step, many), self._cache(many, length), rows * count, length, draw)
-        log_p = jax.nn.log_softmax(self.logits(many, flat) / temperature)
+        log_p = jax.nn.log_softmax(_possible(self.logits(many, flat)) / temperature)
         of_drawn = jnp.take_along_axis(log_p, flat[..., None], axis=-1)[..., 0]
-        scores = jnp.where(flat == PADDING, 0.0, of_drawn).sum(-1)
+        scores = jnp.where(flat == PADDING, 0.0, of_drawn).sum(-1)  # padding: after the end
         return flat.reshape(rows, count, length), scores.reshape(rows, count)
 
     def _step(self, memory: Memory, token: Int[Array, " rows"], cache: Any) -> tuple[Logits, Any]:
         logits, _, cache = self._call("step", token, cache, memory)
-        return logits, cache
+        return _possible(logits), cache
 
     def _cache(self, memory: Memory, length: int) -> Any:
         return self.model.apply(self.variables, memory, length, method="first_cache")
 
     def _call(self, method: str, *inputs: Any) -> Any:
         return self.model.apply(self.variables, *inputs, train=False, **self.rates, method=method)
+
+
+def _possible(logits: Float[Array, "*shape vocabulary"]) -> Float[Array, "*shape vocabulary"]:
+    return logits.at[..., jnp.array([PADDING, BEGIN])].set(-jnp.inf)
 
 
 def _after_begin(target: Target) -> Target:
