@@ -1,0 +1,34 @@
+"""A simple recurrent network forecasts the yearly rise of carbon dioxide, a quarter ahead: Elman 1990.
+
+The forecast to beat is persistence: a year ago, plus the present rise over a year.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    """Variant: tiny."""
+    config = common.experiment("forecasting.Forecasting", "co2")
+
+    config.data.update(dict(length=52, horizon=13))
+
+    config.model.update(dict(name="rnn.elman.Elman", width=32))
+
+    config.train.epochs = 30  # 1,498 windows: 1,405 steps
+    config.train.batch_size = 32
+    config.train.log_every = 50
+    config.train.eval_every = 100
+    config.train.checkpoint_every = 100
+
+    config.optimizer.update(
+        dict(name="adam", learning_rate=2e-3, weight_decay=1e-2, clip_norm=1.0, schedule="cosine", warmup_steps=50)
+    )
+
+    config.eval.batch_size = 200
+    config.eval.best = "loss"
+    if arg == "tiny":
+        config.model.width = 8
+        config.optimizer.learning_rate = 0.02
+    return common.variant(config, arg)

@@ -1,0 +1,35 @@
+"""A simple recurrent network forecasts log returns of the S&P 500, five days ahead: Elman 1990.
+
+The forecast to beat is zero (tomorrow's price is today's), and there may be nothing to find. Persistence of returns is
+no benchmark: whoever forecasts anything near zero has a skill of about 0.5 against it.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    """Variant: tiny."""
+    config = common.experiment("forecasting.Forecasting", "sp500")
+
+    config.data.update(dict(length=30, horizon=5))
+
+    config.model.update(dict(name="rnn.elman.Elman", width=16, dropout=0.3))
+
+    config.train.epochs = 10  # 3,487 windows: 1,090 steps
+    config.train.batch_size = 32
+    config.train.log_every = 50
+    config.train.eval_every = 50
+    config.train.checkpoint_every = 50
+
+    config.optimizer.update(
+        dict(name="adam", learning_rate=1e-3, weight_decay=1e-2, clip_norm=1.0, schedule="cosine", warmup_steps=50)
+    )
+
+    config.eval.batch_size = 200
+    config.eval.best = "loss"
+    if arg == "tiny":
+        config.model.width = 8
+        config.optimizer.learning_rate = 0.02
+    return common.variant(config, arg)

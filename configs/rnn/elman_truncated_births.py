@@ -1,0 +1,12 @@
+"""elman_births.py with truncated back-propagation through time: gradients go back one week of the four."""
+
+from ml_collections import ConfigDict
+
+from configs.rnn import elman_births
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    """Variant: tiny."""
+    config = elman_births.get_config(arg)
+    config.model.truncate = 7
+    return config
