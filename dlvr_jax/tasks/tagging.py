@@ -146,9 +146,9 @@ class Tagging:
         ]
         return {"sentences": Text(tuple(passages), "Tagged by the model")}
 
-    def _words(self, tokens: Any, length: int) -> list[str]:
+    def _words(self, tokens: Any, length: Any) -> list[str]:
         """Words; rare ones are known by their shape only."""
-        return [self.tokenizer.decode([token]) for token in tokens[:length]]
+        return [self.tokenizer.decode([token]) for token in np.asarray(tokens)[:length].tolist()]
 
     def _marked(self, words: list[str], tags: Any) -> str:
         """'The [Fulton County](NAME) jury said'."""

@@ -131,5 +131,5 @@ class TextClassification:
         for row, (tokens, length) in enumerate(zip(batch["tokens"], batch["length"], strict=True)):
             said = f"{self.class_names[outputs['prediction'][row]]} {outputs['confidence'][row]:.2f}"
             truth = "" if labels is None else f", is {self.class_names[labels[row]]}"
-            passages.append(f"{said}{truth}: {self.tokenizer.decode(tokens[:length])}")
+            passages.append(f"{said}{truth}: {self.tokenizer.decode(np.asarray(tokens)[:length].tolist())}")
         return tuple(passages)
