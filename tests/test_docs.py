@@ -11,6 +11,8 @@ import pytest
 import dlvr_jax.models.cnn
 from dlvr_jax import check, config
 from dlvr_jax.build import build
+from dlvr_jax.schema import fields_of
+from tests.configs import PATHS, tiny
 
 ROOT = config.ROOT
 DOCS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -90,6 +92,13 @@ def test_links_resolve(document: Path) -> None:
         assert not anchor or anchor in slugs, target
 
 
+@cache
+def sampling_options() -> set[str]:
+    """The flags of the verb `sample`, of whichever task."""
+    samplers = [sampler for path in PATHS if (sampler := tiny(path).task.sample)]
+    return {f"--{name}" for sampler in samplers for name in fields_of(sampler)}
+
+
 @every_document
 def test_verbs_and_their_arguments_exist(document: Path) -> None:
     for verb, *rest in commands(document.read_text()):
@@ -97,9 +106,10 @@ def test_verbs_and_their_arguments_exist(document: Path) -> None:
             continue
         program = ROOT / "experiments" / f"{verb}.py"
         assert program.exists() and "__main__" in program.read_text(), verb
+        known = sampling_options() if verb == "sample" else set()
         for flag in (word.partition("=")[0] for word in rest):
             if flag.startswith("--") and not flag.startswith("--config."):
-                assert f'"{flag}"' in program.read_text() or flag == "--help", f"{verb} {flag}"
+                assert f'"{flag}"' in program.read_text() or flag in {"--help", *known}, f"{verb} {flag}"
 
 
 @pytest.mark.parametrize("document", [d for d in DOCS if "config." in d.read_text()], ids=lambda path: path.name)
@@ -113,8 +123,10 @@ def test_configs_and_settings_of_commands_pass_the_check(document: Path, tutoria
 
 @cache
 def keys() -> set[str]:
-    """Every key of a config, with the arguments of each data set that needs no files."""
+    """Every key of every config, with the arguments of each data set for images."""
     file, found = config.load(config.find("configs/cnn/lenet5_digits.py")), set()
+    for path in PATHS:
+        found |= check.complete(config.load(config.find(path)), {}).flat.keys()
     for name in ("digits", "made_up", "image_folder", "tfds_images"):
         needed = {"image_folder": {"data.path": "."}, "tfds_images": {"data.set": "cifar10"}}.get(name, {})
         found |= check.complete(file, {"data.name": name, **needed}).flat.keys()

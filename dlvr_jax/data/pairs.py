@@ -47,6 +47,10 @@ class LearnedLater:
             return SPECIALS[ids[0]]
         return self._learned.decode(i - len(SPECIALS) for i in ids if 0 <= i - len(SPECIALS) < self._learned.size)
 
+    def stand_in(self) -> Listed:
+        """As many made-up words, which need no files."""
+        return listed(f"word{number}" for number in range(len(SPECIALS), self.size))
+
     @cached_property
     def _learned(self) -> Tokenizer:
         return self.learn()

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int, UInt8
 
 from dlvr_jax.data.order import permutation
 from dlvr_jax.data.sources import SPLITS, Arrays, InMemory, Source, Spec
+from dlvr_jax.data.tokenizers import Tokenizer
 from dlvr_jax.errors import UserError
 from dlvr_jax.schema import Between
 
@@ -41,7 +42,15 @@ def _spec_of(like: str) -> Spec:
         raise UserError(f"data.like = {like!r} is no data set whose spec is known without its files") from error
     if not any(set(features) == set(spec.features) for features in _MAKERS):
         raise UserError(f"data.like = {like!r}: its features {', '.join(spec.features)} cannot be made up")
-    return spec
+    return dataclasses.replace(
+        spec, tokenizer=_without_files(spec.tokenizer), target_tokenizer=_without_files(spec.target_tokenizer)
+    )
+
+
+def _without_files(tokenizer: Tokenizer | None) -> Tokenizer | None:
+    """A tokenizer whose words are in files has one of the same size to stand in for it."""
+    stand_in = getattr(tokenizer, "stand_in", None)
+    return tokenizer if stand_in is None else stand_in()
 
 
 def _arrays(spec: Spec, split: str) -> Arrays:
