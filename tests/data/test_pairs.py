@@ -149,8 +149,8 @@ def test_a_tokenizer_may_be_learned_when_it_is_first_needed() -> None:
 
 def test_the_spec_of_en_de_is_known_without_files() -> None:
     spec = en_de.en_de(max_words=8).spec
-    assert (spec.vocab_size, spec.target_tokenizer.size, spec.splits["train"]) == (4000, 4000, 8269)
-    assert spec.features["target"].shape == (26,)
+    assert (spec.vocab_size, spec.target_tokenizer.size, spec.splits["train"]) == (2000, 2000, 8269)
+    assert spec.features["target"].shape == (32,)
     assert spec.tokenizer != spec.target_tokenizer
     assert hash(spec.tokenizer) == hash(en_de.en_de(max_words=8).spec.tokenizer)
 

@@ -7,6 +7,7 @@ language), so that no word is unknown and BLEU is of real text.
 import re
 from collections.abc import Iterator
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -26,7 +27,6 @@ SPLITS = {
     8: {"train": 8269, "validation": 1042, "test": 1032},
     12: {"train": 12439, "validation": 1557, "test": 1540},
 }
-_TOKENS_PER_WORD = 3  # room for subwords and punctuation marks
 
 _FOLDER = "usr/share/trans"
 _ORIGIN = Origin(
@@ -42,7 +42,7 @@ _NO_SENTENCES = ("/", "...", "sth.", "sb.", "etw.", "jdm.")  # patterns with a g
 def en_de(
     *,
     max_words: Literal[8, 12] = 12,
-    vocab_size: Annotated[int, Between(512, 32_000)] = 4000,
+    vocab_size: Annotated[int, Between(2000, 32_000)] = 2000,
     path: str | None = None,
 ) -> Source:
     """Sentences of 3 to `max_words` words, the first translation of each; split by the English sentence.
@@ -50,9 +50,10 @@ def en_de(
     12,439 train, 1,557 validation and 1,540 test pairs up to 12 words. `path` names the file `de-en` or its folder.
     """
     check_path(_ORIGIN, path)
-    room = _TOKENS_PER_WORD * max_words
+    room = 3 * max_words + 6  # subwords and punctuation marks: fits from a vocabulary of 2,000 on
+    by = f"{vocab_size}_by_tokenizers_{version('tokenizers')}"  # another version may learn others
     english, german = (
-        LearnedLater(vocab_size, f"en_de {max_words} {side}", partial(_learn, path, max_words, side, vocab_size))
+        LearnedLater(vocab_size, f"en_de {max_words} {side} {by}", partial(_learn, path, max_words, side, vocab_size))
         for side in (0, 1)
     )
     spec = Spec(
@@ -63,7 +64,7 @@ def en_de(
         target_tokenizer=german,
     )
     return Prepared(
-        spec, read=partial(_read, path, max_words, english, german, room), variant=f"words_{max_words}_of_{vocab_size}"
+        spec, read=partial(_read, path, max_words, english, german, room), variant=f"words_{max_words}_of_{by}"
     )
 
 
