@@ -45,7 +45,8 @@ class SmallVGG(nn.Module):
         """The logits, float32, of standardised images.
 
         When `train`, batch statistics are used, and updated in the collection "batch_stats"; `dropout` is a rate in
-        [0, 1], which needs the random stream "dropout".
+        [0, 1], which needs the random stream "dropout". The mean over places is sown as "features" into
+        "intermediates".
         """
         # ReLU zeroes half of the signal, twice the variance makes up for it: He et al. 2015.
         conv = partial(
@@ -60,6 +61,7 @@ class SmallVGG(nn.Module):
                 x = conv(maps, name=f"conv{block}_{place}")(x)
                 x = nn.relu(norm(name=f"norm{block}_{place}")(x))
         x = x.astype(jnp.float32).mean((1, 2))
+        self.sow("intermediates", "features", x)
         if train and dropout is not None:
             x = drop(x, dropout, self.make_rng("dropout"))
         return nn.Dense(self.num_classes, kernel_init=nn.initializers.lecun_normal(), name="output")(x)

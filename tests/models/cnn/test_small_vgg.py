@@ -96,3 +96,12 @@ def test_every_parameter_gets_a_gradient() -> None:
         ).sum()
 
     assert all(np.abs(leaf).max() > 0 for leaf in jax.tree.leaves(jax.grad(loss)(variables["params"])))
+
+
+def test_the_features_make_the_logits() -> None:
+    images = images_of()
+    variables = SMALL.init(jax.random.key(0), images, train=False)
+    logits, sown = SMALL.apply(variables, images, train=False, mutable=["intermediates"])
+    (features,) = sown["intermediates"]["features"]
+    output = variables["params"]["output"]
+    np.testing.assert_allclose(features @ output["kernel"] + output["bias"], logits, rtol=1e-5, atol=1e-6)

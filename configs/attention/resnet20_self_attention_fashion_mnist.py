@@ -1,0 +1,37 @@
+"""ResNet-20 with self-attention on Fashion-MNIST: Zhang et al. 2019, https://arxiv.org/abs/1805.08318, section 3.
+
+Once, after the second stage, where 14x14 = 196 places look at each other.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    """Variant: tiny."""
+    config = common.image_classification("fashion_mnist")
+
+    config.augment.update(dict(flip=True, shift=2))
+
+    config.model.update(
+        dict(name="attention.attention_resnet.AttentionResNet", depth=20, attention="self_attention", stages=(2,))
+    )
+    config.model.reduction = 8  # 32 maps, so queries, keys and values of 4 axes
+
+    config.train.epochs = 10  # 55,000 images: 4,297 steps, as of the ResNet-20 without attention
+    config.train.batch_size = 128
+    config.train.log_every = 100
+    config.train.eval_every = 400
+    config.train.checkpoint_every = 400
+
+    config.optimizer.update(
+        dict(name="sgd", learning_rate=0.1, momentum=0.9, nesterov=True, l2=5e-4, schedule="one_cycle")
+    )
+
+    config.eval.batch_size = 500
+    config.eval.best = "accuracy"
+
+    if arg == "tiny":
+        config.model.update(dict(depth=8, width=4, reduction=2))
+    return common.variant(config, arg)

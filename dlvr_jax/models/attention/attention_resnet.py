@@ -1,0 +1,78 @@
+"""ResNet for small pictures with a choice of attention: `ResNetCifar` (He et al. 2015, section 4.2) and, in it,
+
+- "se": squeeze and excite (Hu et al. 2018, https://arxiv.org/abs/1709.01507) in each block of the stages named, before
+  the sum, as in figure 3 there;
+- "cbam": the convolutional block attention module (Woo et al. 2018, https://arxiv.org/abs/1807.06521), at the same
+  place, as in figure 3 there;
+- "self_attention": every place looks at every place (Zhang et al. 2019, https://arxiv.org/abs/1805.08318), once, after
+  the last block of the stages named.
+
+Formulas and deviations: `layers/image_attention.py`. ResNet-20 at ten classes and one channel has 269,434 parameters.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Literal
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from dlvr_jax.layers.image_attention import CBAM, ImageSelfAttention, SqueezeExcite
+from dlvr_jax.layers.residual_block import BasicBlock, Shortcut, batch_norm, conv3x3
+from dlvr_jax.models.modern_cnn.resnet import blocks_a_stage
+
+STAGES = (1, 2, 3)
+
+
+class AttentionResNet(nn.Module):
+    """Three stages of n residual blocks, 6n + 2 layers, with attention in some of them."""
+
+    num_classes: int
+    attention: Literal["none", "se", "cbam", "self_attention"] = "se"
+    stages: tuple[int, ...] = STAGES  # that have it
+    reduction: int = 8  # channels for each unit between (se, cbam) or axis of queries, keys, values (self_attention)
+    depth: int = 20  # layers with weights, without attention's: 6n + 2
+    width: int = 16  # maps of the first stage
+    shortcut: Shortcut = "identity"
+    zero_init: bool = False  # True: each block starts as its shortcut
+    dtype: DTypeLike = jnp.float32  # of the arithmetic; parameters, batch statistics and logits are float32
+
+    @nn.compact
+    def __call__(
+        self, images: Float[Array, "batch height width channels"], *, train: bool
+    ) -> Float[Array, "batch {self.num_classes}"]:
+        """The logits, float32, of standardised images.
+
+        When `train`, batch statistics are used, and updated in the collection "batch_stats". The mean over places is
+        sown as "features" into "intermediates", beside the weights of attention.
+        """
+        if unknown := [stage for stage in self.stages if stage not in STAGES]:
+            raise ValueError(f"stages: there is no stage {unknown[0]}; there are 1, 2 and 3")
+        conv, norm = conv3x3(self.dtype), batch_norm(train, self.dtype)
+        x = nn.relu(norm(name="stem_norm")(conv(self.width, name="stem")(images)))
+        for stage in STAGES:
+            maps = self.width * 2 ** (stage - 1)
+            for place in range(1, blocks_a_stage(self.depth) + 1):
+                x = BasicBlock(
+                    maps,
+                    stride=2 if stage > 1 and place == 1 else 1,
+                    shortcut=self.shortcut,
+                    zero_init=self.zero_init,
+                    attention=self._in_blocks(maps) if stage in self.stages else None,
+                    dtype=self.dtype,
+                    name=f"block{stage}_{place}",
+                )(x, train=train)
+            if self.attention == "self_attention" and stage in self.stages:
+                x = ImageSelfAttention(self.reduction, dtype=self.dtype, name=f"attention{stage}")(x)
+        features = x.astype(jnp.float32).mean((1, 2))
+        self.sow("intermediates", "features", features)
+        return nn.Dense(self.num_classes, kernel_init=nn.initializers.lecun_normal(), name="output")(features)
+
+    def _in_blocks(self, maps: int) -> Callable[..., nn.Module] | None:
+        """What stands in each block of so many maps."""
+        kinds = {"se": SqueezeExcite, "cbam": CBAM}
+        if self.attention not in kinds:
+            return None
+        return partial(kinds[self.attention], max(1, maps // self.reduction), dtype=self.dtype)
