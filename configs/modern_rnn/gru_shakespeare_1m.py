@@ -15,7 +15,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.data.length = 64  # characters of a window, where gradients end; the carry goes on
     config.data.order = "streams"
 
-    config.model.update(dict(name="modern_rnn.gru.GRU", embedding=64, features=384, layers=2, dropout=0.3))
+    config.model.update(dict(name="modern_rnn.gru.GRU", embedding=64, features=256, layers=2, dropout=0.3))
     if arg == "tiny":
         config.model.update(dict(embedding=16, features=24))
 
