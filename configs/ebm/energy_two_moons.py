@@ -16,7 +16,7 @@ def get_config(arg: str = "") -> ConfigDict:
 
     config.model.update(dict(name="ebm.energy_mlp.EnergyMLP", form="mlp", hidden=(64, 64)))
 
-    config.task.update(dict(langevin_steps=20, step_size=0.01, generative=1.0))
+    config.task.update(dict(langevin_steps=20, step_size=0.005, energy_l2=0.05))
 
     config.train.steps = 3_000
     config.train.batch_size = 128
@@ -24,7 +24,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.train.eval_every = 500
     config.train.checkpoint_every = 500
 
-    config.optimizer.update(dict(name="adam", learning_rate=2e-3, schedule="cosine"))
+    config.optimizer.update(dict(name="adam", learning_rate=1e-3, schedule="cosine"))
 
     config.eval.batch_size = 500
     config.eval.best = "accuracy"

@@ -144,6 +144,7 @@ class ContrastiveDivergence:
         self, state: State, sums: Any, outputs: Mapping[str, np.ndarray], examples: Callable[[np.ndarray], Batch]
     ) -> dict[str, Display]:
         """See Objective: receptive fields, reconstructions, free energies of examples beside those of random pixels."""
+        state = jax.tree.map(jnp.asarray, state)
         some = dict(examples(outputs["index"][:SHOWN]))
         noise = np.random.default_rng(0).random((len(outputs["index"]), *state.params["visible_bias"].shape)) < 0.5
         energies = {

@@ -90,9 +90,9 @@ class EnergyClassification:
         keys: Keys,
         *,
         generative: Positive = 1.0,
-        step_size: Positive = 0.01,
+        step_size: Positive = 0.005,
         restart: Annotated[Number, Between(0, 1)] = 0.05,
-        energy_l2: Positive | None = 0.001,
+        energy_l2: Positive | None = 0.05,
     ) -> tuple[Ratio, tuple[Variables, Carry, Sums]]:
         """See Objective. The "loss" that is logged is the cross-entropy alone.
 

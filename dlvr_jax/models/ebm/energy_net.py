@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from dlvr_jax.layers.patch_convolution import convolution_by_patches
 from dlvr_jax.schema import Between
 
 
@@ -37,7 +38,12 @@ class EnergyNet(nn.Module):
     @nn.compact
     def __call__(self, images: Float[Array, "batch height width channels"], *, train: bool) -> Float[Array, " batch"]:
         """The energy of each image, float32."""
-        convolve = partial(nn.Conv, dtype=self.dtype, kernel_init=nn.initializers.he_normal())
+        convolve = partial(
+            nn.Conv,
+            dtype=self.dtype,
+            kernel_init=nn.initializers.he_normal(),
+            conv_general_dilated=convolution_by_patches,  # Langevin steps are a loop
+        )
         x = images.astype(self.dtype)
         if self.full_resolution is not None:
             x = nn.swish(convolve(self.full_resolution, (3, 3), name="full_resolution")(x))
