@@ -40,6 +40,7 @@ class LSTM(nn.Module):
     forget_bias: float = 1.0
     dtype: DTypeLike = jnp.float32  # of the matrix products; parameters, gates and carry are float32
 
+    @nn.nowrap
     def initial_carry(self, batch_size: int) -> LSTMCarry:
         """Zeros."""
         return jnp.zeros((batch_size, self.features)), jnp.zeros((batch_size, self.features))
@@ -84,6 +85,7 @@ class GRU(nn.Module):
     reverse: bool = False
     dtype: DTypeLike = jnp.float32  # of the matrix products; parameters, gates and carry are float32
 
+    @nn.nowrap
     def initial_carry(self, batch_size: int) -> GRUCarry:
         """Zeros."""
         return jnp.zeros((batch_size, self.features))
@@ -119,6 +121,7 @@ class Stack(nn.Module):
 
     layers: Sequence[LSTM | GRU]
 
+    @nn.nowrap
     def initial_carry(self, batch_size: int) -> tuple[PyTree, ...]:
         """That of each layer, from the lowest on."""
         return tuple(layer.initial_carry(batch_size) for layer in self.layers)

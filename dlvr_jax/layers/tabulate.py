@@ -25,8 +25,10 @@ def layers_of(function: Callable[..., Any], *arguments: Any) -> list[Layer]:
 
     def note(call: Callable[..., Any], args: Any, kwargs: Any, context: Any) -> Any:
         module = context.module
+        if context.method_name != "__call__":  # perhaps of a module without a place, as for a first carry
+            return call(*args, **kwargs)
         key = (id(module.scope.root), module.path)
-        if context.method_name != "__call__" or key in found:
+        if key in found:
             return call(*args, **kwargs)
         found[key] = None
         result = call(*args, **kwargs)

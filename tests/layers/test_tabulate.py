@@ -43,3 +43,15 @@ def test_a_function_that_was_traced_before_is_seen_again() -> None:
 
     jax.eval_shape(init, jnp.zeros((2, 3)))
     assert layers_of(init, jnp.zeros((2, 3))) == layers_of(init, jnp.zeros((2, 3))) != []
+
+
+def test_methods_of_a_module_that_stands_nowhere_are_let_be() -> None:
+    class Counter(nn.Module):
+        def first(self) -> int:
+            return 0
+
+        def __call__(self, x):
+            return x + 1
+
+    layers = layers_of(lambda x: Counter().apply({}, x + Counter().first()), jnp.zeros(()))
+    assert [layer.kind for layer in layers] == ["Counter"]
