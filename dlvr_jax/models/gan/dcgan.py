@@ -20,6 +20,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
+from dlvr_jax.layers.strided_convolution import StridedConv, TransposedConv
+
 weights_init = nn.initializers.normal(0.02)  # section 4; without a bias before a norm
 
 
@@ -70,7 +72,7 @@ class Generator(nn.Module):
             raise ValueError(
                 f"{len(self.widths)} widths halve the sides {len(self.widths)} times: {height}x{width} do not"
             )
-        up = partial(nn.ConvTranspose, kernel_size=(4, 4), strides=(2, 2), kernel_init=weights_init, dtype=self.dtype)
+        up = partial(TransposedConv, kernel_size=4, stride=2, kernel_init=weights_init, dtype=self.dtype)
         norm = partial(
             nn.BatchNorm, use_running_average=not train, momentum=0.9, scale_init=around_one, dtype=self.dtype
         )
@@ -91,7 +93,7 @@ class Discriminator(nn.Module):
 
     @nn.compact
     def __call__(self, images: Float[Array, "batch height width channels"], *, train: bool) -> Float[Array, " batch"]:
-        down = partial(nn.Conv, kernel_size=(4, 4), strides=(2, 2), kernel_init=weights_init, dtype=self.dtype)
+        down = partial(StridedConv, kernel_size=4, stride=2, kernel_init=weights_init, dtype=self.dtype)
         norm = partial(
             nn.BatchNorm, use_running_average=not train, momentum=0.9, scale_init=around_one, dtype=self.dtype
         )

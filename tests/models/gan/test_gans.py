@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from dlvr_jax.layers.strided_convolution import TransposedConv
 from dlvr_jax.models.gan.dcgan import DCGAN
 from dlvr_jax.models.gan.mlp_gan import MLPGAN
 from dlvr_jax.models.gan.wgan_gp import WGANGP
@@ -109,9 +110,7 @@ def test_every_position_of_a_doubled_picture_gets_as_many_summands() -> None:
     model = DCGAN((16, 16, 1), 4, (2, 2))
     variables = model.init(jax.random.key(0), z_of(1, 4), jnp.zeros((1, 16, 16, 1)), train=False)
     ones = jax.tree.map(jnp.ones_like, variables["params"]["generator"]["output"])
-    import flax.linen as nn
-
-    doubled = nn.ConvTranspose(1, (4, 4), (2, 2)).apply({"params": ones}, jnp.ones((1, 8, 8, 2)))
+    doubled = TransposedConv(1, 4, 2).apply({"params": ones}, jnp.ones((1, 8, 8, 2)))
     assert doubled.shape == (1, 16, 16, 1) and len(np.unique(doubled[0, 2:-2, 2:-2])) == 1
 
 

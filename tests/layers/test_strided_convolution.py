@@ -1,0 +1,99 @@
+"""Strided convolutions against Flax's, in values and in derivatives of first and second order."""
+
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dlvr_jax.benchmarks.flops import count_flops
+from dlvr_jax.layers.strided_convolution import StridedConv, TransposedConv, convolution, transposed
+
+F32 = dict(rtol=2e-4, atol=2e-4)  # sums of some hundred terms of order 1, in another order
+PAIRS = {
+    "down": (StridedConv(5, 4, 2), nn.Conv(5, (4, 4), (2, 2))),
+    "odd": (StridedConv(5, 3, 2), nn.Conv(5, (3, 3), (2, 2))),
+    "plain": (StridedConv(5, 3, 1), nn.Conv(5, (3, 3))),
+    "up": (TransposedConv(5, 4, 2), nn.ConvTranspose(5, (4, 4), (2, 2), transpose_kernel=True)),
+}
+every_pair = pytest.mark.parametrize("name", PAIRS)
+
+
+def example(name: str):
+    """Both layers, one set of parameters for both, and an input."""
+    ours, theirs = PAIRS[name]
+    x = jax.random.normal(jax.random.key(0), (3, 8, 7, 2))
+    params = ours.init(jax.random.key(1), x)["params"]
+    params["bias"] = jnp.arange(5.0)
+    return ours, theirs, params, x
+
+
+def penalty(layer: nn.Module, x: jax.Array) -> Callable[[dict], jax.Array]:
+    """As the gradient penalty: of the norm of a gradient by the input, behind a layer that bends."""
+
+    def of(params):
+        gradient = jax.grad(lambda x: jnp.sin(layer.apply({"params": params}, x)).sum())(x)
+        return (jnp.sqrt((gradient**2).sum((1, 2, 3))) - 1).sum()
+
+    return of
+
+
+@every_pair
+def test_values_are_those_of_flax(name: str) -> None:
+    ours, theirs, params, x = example(name)
+    assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, theirs.init(jax.random.key(1), x)["params"])
+    np.testing.assert_allclose(ours.apply({"params": params}, x), theirs.apply({"params": params}, x), **F32)
+
+
+@every_pair
+def test_derivatives_of_both_orders_are_those_of_flax(name: str) -> None:
+    ours, theirs, params, x = example(name)
+    losses = [
+        [lambda p, one=one: jnp.sin(one.apply({"params": p}, x)).sum(), penalty(one, x)] for one in (ours, theirs)
+    ]
+    for mine, expected in zip(*losses, strict=True):
+        for found, other in zip(*(jax.tree.leaves(jax.grad(one)(params)) for one in (mine, expected)), strict=True):
+            np.testing.assert_allclose(found, other, **F32)
+
+
+def test_the_third_order_is_right_too() -> None:
+    ours, theirs, params, x = example("down")
+    found, other = (
+        jax.grad(lambda p, one=one: sum((leaf**2).sum() for leaf in jax.tree.leaves(jax.grad(penalty(one, x))(p))))(
+            params
+        )
+        for one in (ours, theirs)
+    )
+    np.testing.assert_allclose(found["kernel"], other["kernel"], rtol=2e-3, atol=2e-2)  # of order 100
+
+
+def test_the_transpose_is_the_transpose() -> None:
+    x, kernel = jax.random.normal(jax.random.key(0), (2, 7, 6, 3)), jax.random.normal(jax.random.key(1), (4, 4, 3, 5))
+    y = jax.random.normal(jax.random.key(2), (2, 4, 3, 5))
+    left, right = (transposed(y, kernel, 2, x.shape) * x).sum(), (y * convolution(x, kernel, 2)).sum()
+    np.testing.assert_allclose(left, right, rtol=1e-4)
+
+
+def test_members_of_a_population_have_kernels_of_their_own() -> None:
+    ours, _, params, x = example("up")
+    both = jax.tree.map(lambda leaf: jnp.stack([leaf, -leaf]), params)
+    grads = jax.vmap(jax.grad(penalty(ours, x)))(both)
+    alone = jax.grad(penalty(ours, x))(jax.tree.map(lambda leaf: -leaf, params))
+    np.testing.assert_allclose(grads["kernel"][1], alone["kernel"], **F32)
+
+
+@every_pair
+def test_its_operations_are_counted(name: str) -> None:
+    *_, params, x = example(name)
+    found, other = (count_flops(jax.make_jaxpr(lambda x, m=m: m.apply({"params": params}, x))(x)) for m in PAIRS[name])
+    assert found == pytest.approx(other, rel=0.01) and found > 0
+
+
+@every_pair
+def test_bfloat16_arithmetic_keeps_float32_parameters(name: str) -> None:
+    ours, _, params, x = example(name)
+    layer = ours.clone(dtype=jnp.bfloat16)
+    assert layer.apply({"params": params}, x).dtype == jnp.bfloat16
+    assert {leaf.dtype for leaf in jax.tree.leaves(layer.init(jax.random.key(0), x))} == {jnp.dtype("float32")}
