@@ -4,6 +4,7 @@ from functools import lru_cache
 
 import jax
 import numpy as np
+import pytest
 
 from dlvr_jax import check, config
 from dlvr_jax.build import Experiment, build
@@ -11,6 +12,10 @@ from dlvr_jax.training.compiled import initial_state, train_program
 
 PATHS = sorted(
     str(path.relative_to(config.ROOT)) for path in (config.ROOT / "configs").glob("*/*.py") if path.stem != "__init__"
+)
+
+every_config = pytest.mark.parametrize(  # one worker for each, which compiles its programs once
+    "path", [pytest.param(path, marks=pytest.mark.xdist_group(path)) for path in PATHS], ids=PATHS
 )
 
 

@@ -9,14 +9,12 @@ from dlvr_jax.training import population
 from dlvr_jax.training.checkpoint import named_leaves, tree_digest
 from dlvr_jax.training.evaluation import Split, add_up, evaluate
 from dlvr_jax.training.sharding import Placement
-from tests.configs import PATHS, ratios, run_steps, state_of, tiny
+from tests.configs import every_config, ratios, run_steps, state_of, tiny
 
 # One update in another form sums the same numbers in another order: f32 rounding of a loss of order 1, of gradients.
 LOSS = dict(rtol=2e-6, atol=2e-6)
 EVALUATED = dict(rtol=2e-5, atol=2e-5)  # the same, of batches of another shape; metrics of thresholds stay in it too
 GRADIENT = dict(rtol=2e-4, atol=2e-6)
-
-every_config = pytest.mark.parametrize("path", PATHS)
 
 
 @every_config

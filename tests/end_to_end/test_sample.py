@@ -9,11 +9,11 @@ from experiments.evaluate import evaluate
 from experiments.predict import predict
 from experiments.sample import sample
 from experiments.train import train
-from tests.configs import PATHS, tiny
+from tests.configs import every_config, tiny
 from tests.end_to_end.conftest import Launch
 
 
-@pytest.mark.parametrize("path", PATHS)
+@every_config
 def test_a_run_of_every_config_can_be_looked_at(path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run, task = tmp_path / "run", tiny(path).task
     assert train([f"{path}:tiny", "--workdir", str(run), "--config.train.steps=4"]) == 0
