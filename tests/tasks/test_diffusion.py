@@ -1,0 +1,186 @@
+"""The objective of diffusion: what it draws, what it learns, what guidance and evaluation do."""
+
+import dataclasses
+from functools import lru_cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dlvr_jax.errors import UserError
+from dlvr_jax.models.diffusion.unet import UNet
+from dlvr_jax.tasks.diffusion import Diffusion
+from dlvr_jax.tasks.task import Keys, Purpose, State
+from tests.configs import tiny
+
+CONFIG = "configs/diffusion/ddpm_fashion_mnist.py"
+
+
+@dataclasses.dataclass(frozen=True)
+class Echo:
+    """A stand-in for a network, that says what it is asked: image + label / 100."""
+
+    conditional: bool = True
+
+    def init(self, keys, images, times, labels, *, train):
+        return {"params": {"scale": jnp.ones(())}}
+
+    def apply(self, variables, images, times, labels, *, train, mutable=None, rngs=None):
+        said = variables["params"]["scale"] * images
+        said = said if labels is None else said + labels[:, None, None, None] / 100
+        return said if mutable is None else (said, {})
+
+
+ZERO = jnp.zeros((), jnp.int32)
+STATE = State({"scale": jnp.ones(())}, {}, None, None, None, {"task.label_dropout": jnp.float32(0.1)}, ZERO, ZERO, ZERO)
+ECHO = Diffusion(Echo(), (4, 4, 1), 3, ("a", "b", "c"), timesteps=50, schedule="cosine")
+
+
+def batch_of(count: int, first: int = 0):
+    image = np.random.default_rng(0).integers(0, 256, (count, 4, 4, 1)).astype(np.uint8)
+    index = np.arange(first, first + count, dtype=np.int32)
+    return jax.tree.map(jnp.asarray, {"image": image, "label": index % 3, "index": index, "mask": np.ones(count, bool)})
+
+
+def test_the_loss_is_the_mean_square_error_of_what_is_said() -> None:
+    batch, keys = batch_of(1), Keys(0, 0)
+    key = jax.random.fold_in(keys.shared(Purpose.NOISE), 0)
+    time = jax.random.randint(jax.random.fold_in(key, 0), (), 1, 51)
+    eps = jax.random.normal(jax.random.fold_in(key, 1), (1, 4, 4, 1))[0]
+    x0 = batch["image"][0] / np.float32(127.5) - 1
+    a, s = np.sqrt(ECHO.network.process.alpha_bars[time]), np.sqrt(1 - ECHO.network.process.alpha_bars[time])
+    for prediction, target in (("eps", eps), ("x0", x0), ("v", a * eps - s * x0)):
+        task = dataclasses.replace(ECHO, prediction=prediction)
+        (total, count), _ = task.loss(STATE.params, STATE, batch, keys)
+        said = a * x0 + s * eps + batch["label"][0] / 100
+        expected = np.mean((said - target) ** 2)
+        np.testing.assert_allclose(total, expected, rtol=1e-5)
+        assert count == 1
+
+
+def test_draws_belong_to_the_example_and_the_step() -> None:
+    def losses(batch, step):
+        return [
+            float(ECHO.loss(STATE.params, STATE, {**batch, "mask": batch["index"] == k}, Keys(0, step))[0][0])
+            for k in batch["index"]
+        ]
+
+    batch = batch_of(4)
+    turned = {name: rows[::-1] for name, rows in batch.items()}
+    np.testing.assert_allclose(losses(batch, 0), losses(turned, 0)[::-1], rtol=1e-6)
+    assert not np.isclose(losses(batch, 0), losses(batch, 1)).any()
+
+
+def test_labels_are_hidden_at_their_rate() -> None:
+    batch = batch_of(2000)
+    own = jax.vmap(lambda k: jax.random.fold_in(jax.random.key(0), k))(batch["index"])
+    for rate in (0.0, 0.3, 1.0):
+        labels = np.asarray(ECHO._some_hidden(batch, jnp.float32(rate), own))
+        hidden = labels == 3
+        np.testing.assert_allclose(hidden.mean(), rate, atol=5 * np.sqrt(rate * (1 - rate) / 2000))
+        np.testing.assert_array_equal(labels[~hidden], batch["label"][~hidden])
+    np.testing.assert_array_equal(ECHO._some_hidden(batch, None, own), batch["label"])
+
+
+def test_hidden_labels_without_classes_are_refused() -> None:
+    task = dataclasses.replace(ECHO, model=Echo(conditional=False))
+    with pytest.raises(UserError, match="label_dropout"):
+        task.loss(STATE.params, STATE, batch_of(2), Keys(0, 0), label_dropout=jnp.float32(0.1))
+
+
+def test_guidance_one_is_the_conditional_model_and_zero_the_one_without_classes() -> None:
+    network = dataclasses.replace(ECHO, prediction="x0").network
+    x, times, labels = jnp.full((2, 4, 4, 1), 0.05), jnp.array([5, 9]), jnp.array([0, 0])
+    conditional = network.denoiser(STATE, labels)(x, times)
+    without = network.denoiser(STATE, network.no_class(2))(x, times)
+    np.testing.assert_array_equal(network.denoiser(STATE, labels, 1.0)(x, times), conditional)
+    np.testing.assert_array_equal(network.denoiser(STATE, labels, 0.0)(x, times), without)
+
+
+@lru_cache(maxsize=1)
+def trained_shape():
+    """The tiny experiment, and a state of which no part is zero."""
+    experiment, draws = tiny(CONFIG), np.random.default_rng(0)
+    params = jax.tree.map(
+        lambda leaf: (0.2 * draws.standard_normal(leaf.shape)).astype(np.float32), experiment.abstract_state.params
+    )
+    return experiment, dataclasses.replace(STATE, params=params, hyper=experiment.hyper)
+
+
+def objective():
+    return trained_shape()[0].task.objective
+
+
+def test_guidance_goes_beyond_the_conditional_model_along_a_line() -> None:
+    network = dataclasses.replace(ECHO, prediction="x0").network
+    x, times, labels = jnp.full((2, 4, 4, 1), 0.05), jnp.array([5, 9]), jnp.array([0, 1])
+    guided = network.denoiser(STATE, labels, 3.0)(x, times)
+    # Without a class (label 3) it says x + 0.03, with one x + 0 or x + 0.01.
+    np.testing.assert_allclose(guided[:, 0, 0, 0], [0.05 + 0.03 - 3 * 0.03, 0.05 + 0.03 - 3 * 0.02], rtol=1e-5)
+
+
+def test_an_evaluation_is_the_same_every_time_and_for_every_batch() -> None:
+    batch = batch_of(6, 10)
+    whole = ECHO.evaluate(STATE, batch, None)
+    again = ECHO.evaluate(STATE, batch, None)
+    part = ECHO.evaluate(STATE, {name: rows[2:4] for name, rows in batch.items()}, None)
+    np.testing.assert_array_equal(whole[1]["loss"], again[1]["loss"])
+    np.testing.assert_allclose(whole[1]["loss"][2:4], part[1]["loss"], rtol=1e-6)
+    np.testing.assert_array_equal(whole[1]["time"][2:4], part[1]["time"])
+
+
+def test_padding_adds_nothing() -> None:
+    batch = batch_of(6)
+    padded = {**batch, "mask": jnp.arange(6) < 4}
+    for name, (total, count) in ECHO.evaluate(STATE, padded, None)[0].items():
+        other = ECHO.evaluate(STATE, {key: rows[:4] for key, rows in batch.items()}, None)[0][name]
+        np.testing.assert_allclose(total, other[0], rtol=1e-5, err_msg=name)
+        assert count == other[1] == 4
+
+
+def test_the_loss_and_the_bound_of_evaluation_are_means_over_all_times() -> None:
+    """One image again and again, each time at another time: as the sum over all times says."""
+    steps = 1 + 50
+    task = dataclasses.replace(ECHO, model=Echo(conditional=False), timesteps=steps, prediction="x0")
+    batch = batch_of(5000)
+    batch["image"] = jnp.broadcast_to(batch["image"][:1], batch["image"].shape)
+    sums, _, _ = task.evaluate(STATE, batch, None)
+    x0 = np.asarray(batch["image"][:1]) / 127.5 - 1
+    kept = task.network.process.alpha_bars[1:]
+    # E (x_t - x_0)^2 for each time, with x_t = a_t x_0 + s_t eps.
+    expected = ((np.sqrt(kept) - 1) ** 2 * (x0**2).mean() + 1 - kept).mean()
+    np.testing.assert_allclose(sums["loss"][0] / sums["loss"][1], expected, rtol=0.02)  # 5,000 draws of 16 pixels
+    parts = sum(sums[f"bits_{name}"][0] for name in ("prior", "steps", "last"))
+    np.testing.assert_allclose(parts, sums["bits_per_dimension"][0], rtol=1e-5)
+
+
+def test_samples_take_options_and_refuse_what_the_model_cannot() -> None:
+    state = trained_shape()[1]
+    shown = objective().sample(state, 0, count=12, steps=2, guidance=2.0)
+    assert shown["samples"].images.shape == (12, 28, 28, 1) and shown["samples"].images.dtype == np.uint8
+    assert shown["samples"].captions[:3] == ("T-shirt/top", "Trouser", "Pullover")
+    again = objective().sample(state, 0, count=12, steps=2, guidance=2.0)
+    np.testing.assert_array_equal(shown["samples"].images, again["samples"].images)
+    assert (objective().sample(state, 1, count=12, steps=2)["samples"].images != shown["samples"].images).any()
+    with pytest.raises(UserError, match="steps = 11"):
+        objective().sample(state, 0, steps=11)
+    with pytest.raises(UserError, match="label = 10: the model knows 10 classes"):
+        objective().sample(state, 0, label=10)
+    untaught = dataclasses.replace(state, hyper={**state.hyper, "task.label_dropout": None})
+    with pytest.raises(UserError, match="guidance = 2: only for a conditional model"):
+        objective().sample(untaught, 0, guidance=2.0)
+
+
+def test_without_classes_there_are_no_captions_and_no_guidance() -> None:
+    experiment = tiny(CONFIG, model__conditional="false", task__label_dropout="none")
+    state = trained_shape()[1]
+    params = {name: part for name, part in state.params.items() if name != "classes"}
+    state = dataclasses.replace(state, params=params, hyper={**state.hyper, "task.label_dropout": None})
+    task = experiment.task.objective
+    assert task.sample(state, 0, count=3, steps=2)["samples"].captions == ()
+    for bad in (dict(guidance=2.0), dict(label=1)):
+        with pytest.raises(UserError):
+            task.sample(state, 0, **bad)
+    with pytest.raises(UserError, match="model.conditional"):
+        Diffusion(UNet(), (28, 28, 1), guidance=2.0)
