@@ -2,6 +2,7 @@
 
 import dataclasses
 from functools import lru_cache
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ from dlvr_jax.models.diffusion.unet import UNet
 from dlvr_jax.tasks.diffusion import Diffusion
 from dlvr_jax.tasks.task import Keys, Purpose, State
 from tests.configs import tiny
+from tests.metrics.small_features import written
 
 CONFIG = "configs/diffusion/ddpm_fashion_mnist.py"
 
@@ -184,3 +186,24 @@ def test_without_classes_there_are_no_captions_and_no_guidance() -> None:
             task.sample(state, 0, **bad)
     with pytest.raises(UserError, match="model.conditional"):
         Diffusion(UNet(), (28, 28, 1), guidance=2.0)
+
+
+def test_with_a_feature_network_images_are_made_and_judged(tmp_path: Path) -> None:
+    net = str(written(tmp_path / "net.safetensors"))
+    few = dict(timesteps=10, schedule="cosine", features=net, guidance=2.0, compared=(1.0, 3.0))
+    task = Diffusion(Echo(), (8, 8, 1), 10, tuple("abcdefghij"), trust_features=True, **few)
+    image = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 1)).astype(np.uint8)
+    batch = {**batch_of(40), "image": jnp.asarray(image), "label": jnp.arange(40) % 10}
+    sums, outputs, _ = jax.jit(lambda batch: task.evaluate(STATE, batch, None))(batch)
+    outputs = {"index": np.arange(40), **jax.device_get(outputs)}
+    assert outputs["generated"].shape == image.shape and outputs["generated"].dtype == np.uint8
+    metrics = task.finish(STATE, jax.device_get(sums), outputs)
+    assert set(task.directions) <= set(metrics)
+    assert {"class_agreement", "class_agreement/guidance_1", "class_agreement/guidance_3"} <= set(metrics)
+    assert 0 <= metrics["class_agreement"] <= 1 and metrics["set_up/generated_count"] == 40
+    shown = task.displays(STATE, sums, outputs, lambda index: {"image": image[index]})
+    assert set(shown) == {"noising", "schedule", "loss_over_time", "quality"}
+    with pytest.raises(UserError, match="too few"):
+        dataclasses.replace(task, trust_features=False).finish(STATE, jax.device_get(sums), outputs)
+    with pytest.raises(UserError, match="images of"):
+        dataclasses.replace(task, image_shape=(28, 28, 1))
