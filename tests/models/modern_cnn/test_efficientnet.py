@@ -115,8 +115,10 @@ def test_a_block_is_the_figure_in_pytorch(stride: int, features: int, expansion:
     model = MBConv(features, 5, stride, expansion)
     shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), x, train=False))
     rng = np.random.default_rng(0)
-    variables = jax.tree.map(lambda leaf: rng.uniform(0.1, 0.5, leaf.shape).astype(np.float32), shapes)
-    params, stats = (jax.tree.map(torch.tensor, variables[name]) for name in ("params", "batch_stats"))
+    variables = jax.tree.map(lambda leaf: jnp.asarray(rng.uniform(0.1, 0.5, leaf.shape), jnp.float32), shapes)
+    params, stats = (
+        jax.tree.map(lambda a: torch.tensor(np.array(a)), variables[name]) for name in ("params", "batch_stats")
+    )
 
     def norm(y, name):
         p, s = params[name], stats[name]
