@@ -1,6 +1,7 @@
 """ResNet-18 on Fashion-MNIST: He et al. 2015, https://arxiv.org/abs/1512.03385, table 1, a quarter as wide.
 
-For small pictures the stem is a 3x3 convolution without pooling: 28, 14, 7 and 4 pixels in the four stages. 701,178 parameters.
+For small pictures the stem is a 3x3 convolution without pooling: 28, 14, 7 and 4 pixels in the four stages.
+701,178 parameters.
 """
 
 from ml_collections import ConfigDict
