@@ -15,7 +15,7 @@ def get_config(arg: str = "") -> ConfigDict:
 
     config.task.update(dict(timesteps=1000, schedule="linear", prediction="eps", label_dropout=0.1))
 
-    config.train.epochs = 10  # 55,000 images: 8,594 steps
+    config.train.epochs = 8  # 55,000 images: 6,875 steps
     config.train.batch_size = 64
     config.train.log_every = 100
     config.train.eval_every = 2000
