@@ -56,14 +56,21 @@ def start(threads: int | None = None, devices: int = 1) -> None:
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
-def compiler_options(program: ClosedJaxpr) -> dict[str, Any]:
+def compiler_options(program: ClosedJaxpr, runs_once: bool = False) -> dict[str, Any]:
     """XLA options for one program.
 
-    On CPUs jax 0.12 uses YNNPACK, which is up to 1.3 times slower than Eigen for the gradients of convolutions; older
+    On CPUs one that runs once is compiled fast rather than well: for each random array LLVM's last level takes a second
+    more, and the numbers are the same.
+
+    There jax 0.12 uses YNNPACK, which is up to 1.3 times slower than Eigen for the gradients of convolutions; older
     versions have no such choice. oneDNN is faster still, but its programs cannot be kept in the compilation cache.
     """
     newest = tuple(int(part) for part in jax.__version__.split(".")[:2]) >= (0, 12)
-    if jax.default_backend() != "cpu" or not newest or "conv_general_dilated" not in str(program):
+    if jax.default_backend() != "cpu":
+        return {}
+    if runs_once:
+        return {"xla_backend_optimization_level": 1}
+    if not newest or "conv_general_dilated" not in str(program):
         return {}
     return {"xla_cpu_experimental_ynn_fusion_type": ""}
 

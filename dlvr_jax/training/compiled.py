@@ -109,4 +109,4 @@ def _compile(function: Any, task: Task, donate: bool, structure: Any, leaves: An
         out_shardings=None if places is None else jax.tree.unflatten(*places),
     )
     traced = jitted.trace(*jax.tree.unflatten(structure, leaves))
-    return traced.lower().compile(runtime.compiler_options(traced.jaxpr))
+    return traced.lower().compile(runtime.compiler_options(traced.jaxpr, runs_once=function is _init))
