@@ -20,7 +20,7 @@ from dlvr_jax.displays import Curves, Display, Images
 from dlvr_jax.metrics.annealed_importance import rbm_log_partition
 from dlvr_jax.schema import Between
 from dlvr_jax.sections import Count
-from dlvr_jax.tasks.energy_displays import as_bytes, histograms, strips
+from dlvr_jax.tasks.shown.energy import as_bytes, histograms, strips
 from dlvr_jax.tasks.task import Batch, Carry, Direction, Keys, Outputs, Params, Purpose, Ratio, State, Sums, Variables
 
 SHOWN = 24  # pictures side by side

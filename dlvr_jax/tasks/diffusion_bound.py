@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from dlvr_jax.tasks.diffusion_process import Images, Process, Times
+from dlvr_jax.tasks.sampling.diffusion_process import Images, Process, Times
 
 HALF_STEP = 1 / 255  # half of what lies between two values of a pixel
 LEAST = 1e-12  # probability of one value, so that its logarithm is finite

@@ -23,11 +23,11 @@ from dlvr_jax.metrics.features import FeatureNet
 from dlvr_jax.metrics.out_of_distribution import detection
 from dlvr_jax.schema import Between, Number
 from dlvr_jax.sections import Count
-from dlvr_jax.tasks.energy_displays import as_bytes, histograms, strips
 from dlvr_jax.tasks.image_quality import image_quality
-from dlvr_jax.tasks.langevin import Box, Dynamics, langevin, langevin_path
 from dlvr_jax.tasks.other_images import OtherImages
-from dlvr_jax.tasks.replay import drawn, put_back
+from dlvr_jax.tasks.sampling.langevin import Box, Dynamics, langevin, langevin_path
+from dlvr_jax.tasks.sampling.replay import drawn, put_back
+from dlvr_jax.tasks.shown.energy import as_bytes, histograms, strips
 from dlvr_jax.tasks.task import (
     Batch,
     Carry,

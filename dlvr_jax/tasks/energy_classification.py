@@ -26,9 +26,9 @@ from dlvr_jax.metrics.classification import classification_sums, finish_classifi
 from dlvr_jax.schema import Between, Number
 from dlvr_jax.sections import Count
 from dlvr_jax.tasks.classification import DIRECTIONS, class_displays
-from dlvr_jax.tasks.energy_displays import histograms, landscape, over_landscape
-from dlvr_jax.tasks.langevin import Box, Dynamics, langevin
-from dlvr_jax.tasks.replay import drawn, put_back
+from dlvr_jax.tasks.sampling.langevin import Box, Dynamics, langevin
+from dlvr_jax.tasks.sampling.replay import drawn, put_back
+from dlvr_jax.tasks.shown.energy import histograms, landscape, over_landscape
 from dlvr_jax.tasks.task import (
     Batch,
     Carry,

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Key
 
 from dlvr_jax.displays import Display
 from dlvr_jax.metrics.forecasting import finish_forecasting, forecasting_sums, references
-from dlvr_jax.tasks.forecasting_displays import by_horizon, continued, over_time, skill_table
+from dlvr_jax.tasks.shown.forecasting import by_horizon, continued, over_time, skill_table
 from dlvr_jax.tasks.task import (
     Batch,
     Carry,

@@ -23,9 +23,9 @@ from dlvr_jax.metrics.modes import mode_metrics
 from dlvr_jax.schema import Between, Number
 from dlvr_jax.tasks.from_loss import Optimizer, averaged, frozen_unless
 from dlvr_jax.tasks.gan_losses import Kind, clipped, discriminator_losses, generator_losses, gradient_norms
-from dlvr_jax.tasks.generated import as_bytes, as_signed, scattered, side_by_side, slerp
 from dlvr_jax.tasks.image_quality import DIRECTIONS, image_quality, quality_table
 from dlvr_jax.tasks.players import Player, moved, only_of
+from dlvr_jax.tasks.shown.generated import as_bytes, as_signed, scattered, side_by_side, slerp
 from dlvr_jax.tasks.task import (
     Batch,
     Carry,

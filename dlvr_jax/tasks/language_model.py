@@ -43,8 +43,8 @@ from dlvr_jax.errors import UserError
 from dlvr_jax.layers.recurrence import restarted
 from dlvr_jax.metrics.language import finish_language
 from dlvr_jax.schema import Between
-from dlvr_jax.tasks.generation import Choice, generate
-from dlvr_jax.tasks.language_displays import by_position, guessed, hardest, surprise
+from dlvr_jax.tasks.sampling.generation import Choice, generate
+from dlvr_jax.tasks.shown.language import by_position, guessed, hardest, surprise
 from dlvr_jax.tasks.task import (
     Batch,
     Carry,

@@ -21,6 +21,8 @@ from dlvr_jax.displays import Display, Table, Text
 from dlvr_jax.errors import UserError
 from dlvr_jax.metrics.translation import bleu, chrf, longer_half, token_error_rate
 from dlvr_jax.schema import Between, Number
+from dlvr_jax.tasks.sampling.translator import Translator
+from dlvr_jax.tasks.shown.translation import alignments, by_length, hypotheses
 from dlvr_jax.tasks.task import (
     Batch,
     Carry,
@@ -35,8 +37,6 @@ from dlvr_jax.tasks.task import (
     Variables,
     rates,
 )
-from dlvr_jax.tasks.translation_displays import alignments, by_length, hypotheses
-from dlvr_jax.tasks.translator import Translator
 
 SHOWN = 24  # examples in a table
 

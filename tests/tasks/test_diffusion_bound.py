@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from dlvr_jax.tasks.diffusion_bound import HALF_STEP, evenly_spread, last_term, prior_term, step_term
-from dlvr_jax.tasks.diffusion_process import Process
+from dlvr_jax.tasks.sampling.diffusion_process import Process
 
 PROCESSES = pytest.mark.parametrize("process", [Process("linear", 1000), Process("cosine", 50)])
 LEVELS = jnp.arange(256, dtype=jnp.float32)[:, None, None, None] / 127.5 - 1  # every value of a pixel

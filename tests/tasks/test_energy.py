@@ -14,7 +14,7 @@ from dlvr_jax.errors import UserError
 from dlvr_jax.metrics.out_of_distribution import detection
 from dlvr_jax.models.ebm.energy_net import EnergyNet
 from dlvr_jax.tasks.energy import BOX, Energy
-from dlvr_jax.tasks.replay import drawn, put_back
+from dlvr_jax.tasks.sampling.replay import drawn, put_back
 from dlvr_jax.tasks.task import Keys
 from tests.configs import ratios, run_steps, state_of, tiny
 

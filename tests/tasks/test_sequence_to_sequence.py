@@ -11,9 +11,9 @@ from dlvr_jax.displays import Alignment
 from dlvr_jax.metrics.translation import bleu
 from dlvr_jax.models.attention.encoder_decoder import EncoderDecoder
 from dlvr_jax.models.transformer.transformer import Transformer
+from dlvr_jax.tasks.sampling.translator import Translator
 from dlvr_jax.tasks.sequence_to_sequence import SequenceToSequence
 from dlvr_jax.tasks.task import Keys, State
-from dlvr_jax.tasks.translator import Translator
 
 LETTERS = listed("abcd")
 PAIRS = [("a b c", "c b a"), ("d", "d"), ("a a b b", "b b a a"), ("c d", "d c")]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlvr_jax.tasks.langevin import Box, Dynamics, langevin, langevin_path
+from dlvr_jax.tasks.sampling.langevin import Box, Dynamics, langevin, langevin_path
 
 MEAN, VARIANCE = jnp.array([1.0, -2.0]), jnp.array([0.5, 2.0])
 

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from dlvr_jax.tasks.generated import as_bytes, as_signed, scattered, side_by_side, slerp
+from dlvr_jax.tasks.shown.generated import as_bytes, as_signed, scattered, side_by_side, slerp
 
 
 def test_bytes_come_back_and_span_the_range() -> None:

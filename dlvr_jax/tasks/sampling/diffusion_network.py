@@ -13,8 +13,8 @@ from dlvr_jax.errors import UserError
 from dlvr_jax.metrics.features import FeatureNet
 from dlvr_jax.metrics.generative import class_agreement
 from dlvr_jax.schema import Number
-from dlvr_jax.tasks.diffusion_process import Images, Prediction, Process, Times
-from dlvr_jax.tasks.diffusion_sampling import (
+from dlvr_jax.tasks.sampling.diffusion_process import Images, Prediction, Process, Times
+from dlvr_jax.tasks.sampling.diffusion_sampling import (
     Denoiser,
     Draws,
     Path,
@@ -24,7 +24,7 @@ from dlvr_jax.tasks.diffusion_sampling import (
     sampled,
     sampled_path,
 )
-from dlvr_jax.tasks.generated import as_bytes
+from dlvr_jax.tasks.shown.generated import as_bytes
 from dlvr_jax.tasks.task import State, rates
 
 Bytes = UInt8[Array, "batch height width channels"]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from dlvr_jax.data.pairs import END, PADDING
-from dlvr_jax.tasks.beam_search import beam_search, repeated
-from dlvr_jax.tasks.decoding import decode, likeliest
+from dlvr_jax.tasks.sampling.beam_search import beam_search, repeated
+from dlvr_jax.tasks.sampling.decoding import decode, likeliest
 
 WORDS, LENGTH, ROWS = 4, 4, 3  # padding, begin, end and one word: 4 ids
 

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from dlvr_jax.data.pairs import BEGIN, PADDING
-from dlvr_jax.tasks.beam_search import beam_search, repeated
-from dlvr_jax.tasks.decoding import Logits, decode, likeliest
+from dlvr_jax.tasks.sampling.beam_search import beam_search, repeated
+from dlvr_jax.tasks.sampling.decoding import Logits, decode, likeliest
 from dlvr_jax.tasks.task import State, rates
 
 Source = Int[Array, "batch source"]

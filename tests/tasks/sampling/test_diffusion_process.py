@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dlvr_jax.layers.noise_schedules import betas_of
-from dlvr_jax.tasks.diffusion_process import Process
+from dlvr_jax.tasks.sampling.diffusion_process import Process
 
 SCHEDULES = pytest.mark.parametrize("process", [Process("linear", 1000), Process("cosine", 100)])
 X0 = jax.random.uniform(jax.random.key(0), (5, 4, 4, 1), minval=-1)

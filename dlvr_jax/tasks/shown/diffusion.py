@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from dlvr_jax.displays import Curves, Images
-from dlvr_jax.tasks.diffusion_process import HostTimes, Process
-from dlvr_jax.tasks.generated import as_bytes, as_signed, side_by_side
+from dlvr_jax.tasks.sampling.diffusion_process import HostTimes, Process
+from dlvr_jax.tasks.shown.generated import as_bytes, as_signed, side_by_side
 
 COLUMNS = 9  # stages of a strip
 

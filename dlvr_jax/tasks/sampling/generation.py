@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Array, Int, Key
 
 from dlvr_jax.schema import Number
+from dlvr_jax.tasks.sampling.token_choice import drawn
 from dlvr_jax.tasks.task import State, rates
-from dlvr_jax.tasks.token_choice import drawn
 
 
 class Choice(NamedTuple):

@@ -20,7 +20,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Key
 
 from dlvr_jax.errors import UserError
-from dlvr_jax.tasks.diffusion_process import HostTimes, Images, Process, Times
+from dlvr_jax.tasks.sampling.diffusion_process import HostTimes, Images, Process, Times
 
 Denoiser = Callable[[Images, Times], Images]
 Draws = Key[Array, " batch"]  # the key of each image

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from dlvr_jax.data.pairs import BEGIN, END, PADDING
-from dlvr_jax.tasks.decoding import Step
+from dlvr_jax.tasks.sampling.decoding import Step
 
 
 def beam_search(

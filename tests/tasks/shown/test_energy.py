@@ -1,6 +1,6 @@
 import numpy as np
 
-from dlvr_jax.tasks.energy_displays import GRID, as_bytes, histograms, landscape, over_landscape, strips
+from dlvr_jax.tasks.shown.energy import GRID, as_bytes, histograms, landscape, over_landscape, strips
 
 
 def test_a_strip_holds_a_chains_frames_from_left_to_right() -> None:

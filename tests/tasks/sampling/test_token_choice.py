@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlvr_jax.tasks.token_choice import drawn, tempered, top_k, top_p
+from dlvr_jax.tasks.sampling.token_choice import drawn, tempered, top_k, top_p
 
 seeds = st.integers(0, 2**31 - 1)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from dlvr_jax.errors import UserError
-from dlvr_jax.tasks.diffusion_process import Process
-from dlvr_jax.tasks.diffusion_sampling import Route, draws, first_noise, sampled, sampled_path
+from dlvr_jax.tasks.sampling.diffusion_process import Process
+from dlvr_jax.tasks.sampling.diffusion_sampling import Route, draws, first_noise, sampled, sampled_path
 
 PROCESS = Process("linear", 1000)
 SHAPE = (3, 3, 1)
