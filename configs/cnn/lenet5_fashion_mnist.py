@@ -21,7 +21,9 @@ def get_config(arg: str = "") -> ConfigDict:
     config.train.checkpoint_every = 800
     config.train.ema = 0.999
 
-    config.optimizer.update(dict(name="adamw", learning_rate=2e-3, weight_decay=0.2, schedule="cosine", warmup_steps=200))
+    config.optimizer.update(
+        dict(name="adamw", learning_rate=2e-3, weight_decay=0.2, schedule="cosine", warmup_steps=200)
+    )
 
     config.eval.batch_size = 500
     config.eval.best = "accuracy"

@@ -21,12 +21,12 @@ from dlvr_jax.errors import UserError
 from dlvr_jax.metrics.features import FeatureNet
 from dlvr_jax.metrics.generative import class_agreement
 from dlvr_jax.schema import Between, Number
-from dlvr_jax.tasks import diffusion_displays as pictures
 from dlvr_jax.tasks.diffusion_bound import evenly_spread, last_term, prior_term, step_term
 from dlvr_jax.tasks.image_quality import DIRECTIONS, image_quality, quality_table
 from dlvr_jax.tasks.sampling.diffusion_network import Labels, Network, agreements, generated, way
 from dlvr_jax.tasks.sampling.diffusion_process import Images, Prediction, Process, Times
 from dlvr_jax.tasks.sampling.diffusion_sampling import Draws, Route, draws, first_noise, sampled
+from dlvr_jax.tasks.shown import diffusion as pictures
 from dlvr_jax.tasks.shown.generated import as_bytes, as_signed
 from dlvr_jax.tasks.task import (
     Batch,

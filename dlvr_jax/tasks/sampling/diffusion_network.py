@@ -56,7 +56,10 @@ class Network:
 
     def no_class(self, count: int) -> Labels:
         """The label that says nothing, for each."""
-        return jnp.full(count, self.num_classes, jnp.int32) if self.conditional else None
+        if not self.conditional:
+            return None
+        assert self.num_classes is not None
+        return jnp.full(count, self.num_classes, jnp.int32)
 
     def asked(self, count: int, label: int | None) -> Labels:
         """This label for each, or all of them in turn; None for a model that takes none.
@@ -105,7 +108,7 @@ class Network:
             return self.image(self.said(state, x, times, labels), x, times)
 
         def guided(x: Images, times: Times) -> Images:
-            assert labels is not None
+            assert labels is not None and guidance is not None and self.num_classes is not None
             both = jnp.concatenate([labels, jnp.full_like(labels, self.num_classes)])
             said = self.said(state, jnp.tile(x, (2, 1, 1, 1)), jnp.tile(times, 2), both)
             with_class, without = jnp.split(said, 2)

@@ -12,6 +12,7 @@ A denoiser is a function (x_t, t) -> x_0, its best guess of the image. Both samp
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -80,8 +81,8 @@ def sampled_path(route: Route, denoise: Denoiser, x: Images, keys: Draws) -> tup
 
 
 def _walked(
-    route: Route, denoise: Denoiser, x: Images, keys: Draws, watch: Callable[[Images, Images], object]
-) -> tuple[Images, object]:
+    route: Route, denoise: Denoiser, x: Images, keys: Draws, watch: Callable[[Images, Images], Any]
+) -> tuple[Images, Any]:
     stochastic = route.sampler == "ancestral" or route.eta > 0
 
     def step(x: Images, row: tuple[Array, ...]) -> tuple[Images, object]:
