@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from dlvr_jax import runtime
 from dlvr_jax.data.batches import assemble
 from dlvr_jax.tasks.task import Batch, Hyper, State, Sums, Task
 
@@ -16,7 +17,10 @@ from dlvr_jax.tasks.task import Batch, Hyper, State, Sums, Task
 def initial_states(task: Task, seeds: Sequence[int], hypers: Sequence[Hyper], batch: Batch) -> State:
     """The members' states, stacked. Every hyper must have the same keys, and None at the same ones."""
     stacked = jax.tree.map(lambda *numbers: np.array(numbers, np.float32), *hypers)
-    return jax.jit(jax.vmap(task.init, (0, 0, None)))(np.array(seeds, np.uint32), stacked, dict(batch))
+    arguments = np.array(seeds, np.uint32), stacked, dict(batch)
+    traced = jax.jit(jax.vmap(task.init, (0, 0, None))).trace(*arguments)
+    states: State = traced.lower().compile(runtime.compiler_options(traced.jaxpr, runs_once=True))(*arguments)
+    return states
 
 
 def train_step(task: Task, own_batches: bool) -> Callable[[State, Any, Any], tuple[State, Sums]]:
