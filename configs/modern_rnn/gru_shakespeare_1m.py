@@ -20,7 +20,7 @@ def get_config(arg: str = "") -> ConfigDict:
         config.model.update(dict(embedding=16, features=24))
 
     config.train.epochs = 20  # of 14,927 windows: 9,330 steps
-    config.train.batch_size = 32  # rows, each with 29,848 characters of the text
+    config.train.batch_size = 32  # rows, each with 29,824 characters of the text
     config.train.log_every = 50
     config.train.eval_every = 1_000
     config.train.checkpoint_every = 1_000

@@ -9,6 +9,8 @@ scores over the real positions, the context is the weighted mean of the states:
 What depends on the source alone (U h, W h: the keys) is computed once a source, not once a step.
 """
 
+from functools import partial
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -28,7 +30,8 @@ class AdditiveAttention(nn.Module):
     def setup(self) -> None:
         self.of_query = nn.Dense(self.width, use_bias=False, dtype=self.dtype)  # W
         self.of_states = nn.Dense(self.width, dtype=self.dtype)  # U, with the bias of both
-        self.score = nn.Dense(1, use_bias=False, dtype=self.dtype)  # v
+        product = partial(jax.lax.dot_general, preferred_element_type=jnp.float32)
+        self.score = nn.Dense(1, use_bias=False, dtype=self.dtype, dot_general=product)  # v
 
     def keys(self, states: Float[Array, "batch source width"]) -> Float[Array, "batch source {self.width}"]:
         """What of the scores depends on the source alone."""
@@ -68,7 +71,8 @@ class MultiplicativeAttention(nn.Module):
         mask: Bool[Array, "batch source"],
     ) -> tuple[Context, Weights]:
         """See AdditiveAttention."""
-        return attend(jnp.einsum("bd,bsd->bs", query, keys), states, mask)
+        scores = jnp.einsum("bd,bsd->bs", query, keys, preferred_element_type=jnp.float32)
+        return attend(scores, states, mask)
 
 
 def attend(

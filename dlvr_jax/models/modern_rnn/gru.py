@@ -11,9 +11,11 @@ Deviations:
   https://arxiv.org/abs/1608.05859.
 """
 
+from functools import partial
 from typing import Annotated, ClassVar
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
@@ -67,11 +69,15 @@ class GRU(nn.Module):
             name="token",
         )
         x, carry = Stack(self._layers(), name="stack")(table(tokens), carry, train=train, dropout=dropout)
+        bias = self.param("bias", nn.initializers.zeros, (self.vocab_size,))
         if self.tied:
-            logits = table.attend(x) + self.param("bias", nn.initializers.zeros, (self.vocab_size,))
+            matrix = table.embedding.astype(self.dtype)
+            logits = jnp.einsum("blh,vh->blv", x, matrix, preferred_element_type=jnp.float32)
         else:
-            logits = nn.Dense(self.vocab_size, dtype=self.dtype, name="output")(x)
-        return logits.astype(jnp.float32), carry
+            product = partial(jax.lax.dot_general, preferred_element_type=jnp.float32)
+            output = nn.Dense(self.vocab_size, use_bias=False, dtype=self.dtype, dot_general=product, name="output")
+            logits = output(x)
+        return logits + bias, carry
 
     @nn.nowrap
     def _layers(self) -> tuple[Layer, ...]:

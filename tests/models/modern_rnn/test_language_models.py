@@ -76,6 +76,15 @@ def test_dropout_and_bfloat16(model) -> None:
     np.testing.assert_allclose(rough, plain, atol=0.1)  # 8 bits of mantissa, through two layers
 
 
+@every_model
+@pytest.mark.parametrize("tied", [False, True])
+def test_logits_are_not_rounded_to_bfloat16(model, tied: bool) -> None:
+    model = model.clone(dtype=jnp.bfloat16, tied=tied, embedding=8)
+    variables = variables_of(model)
+    logits, _ = model.apply(variables, tokens_of(), train=False)
+    assert (logits != logits.astype(jnp.bfloat16).astype(jnp.float32)).any()
+
+
 _logits = jax.jit(lambda model, variables, tokens: model.apply(variables, tokens, train=False)[0], static_argnums=0)
 
 
