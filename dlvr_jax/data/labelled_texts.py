@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from dlvr_jax.data.array_files import Arrays
+from dlvr_jax.data.padding import padded
 from dlvr_jax.data.prepared import Prepared
 from dlvr_jax.data.sources import Feature, Source, Spec
-from dlvr_jax.data.words import Words, padded, split_words
+from dlvr_jax.data.words import Words, split_words
 
 
 @dataclass(frozen=True)
@@ -32,13 +33,16 @@ def labelled_texts(
     *,
     max_length: int,
     vocab_size: int,
+    version: str = "1.0.0",
 ) -> Source:
     """A data set of the first `max_length` words of each text that `read` gives for each split.
+
+    `version` is that of `read`'s recipe: what was made by another one lies elsewhere in the cache.
 
     The vocabulary is that of the whole train texts. Their upper case is gone, so of the unknown words' kinds only
     three occur: letters, digits, other.
     """
-    tokenizer = Words(vocab_size, name, lambda: (text.words for text in read()["train"]))
+    tokenizer = Words(vocab_size, f"{name}-{version}", lambda: (text.words for text in read()["train"]))
     spec = Spec(
         name=name,
         features={
@@ -55,7 +59,7 @@ def labelled_texts(
     def arrays() -> dict[str, Arrays]:
         return {split: _encoded(texts, tokenizer, max_length) for split, texts in read().items()}
 
-    return Prepared(spec, arrays, f"{max_length}_{vocab_size}")
+    return Prepared(spec, arrays, f"{max_length}_{vocab_size}", version)
 
 
 def _encoded(texts: list[Labelled], tokenizer: Words, max_length: int) -> Arrays:

@@ -14,11 +14,13 @@ from jaxtyping import Int
 
 from dlvr_jax.data.array_files import Arrays
 from dlvr_jax.data.buckets import split_of
+from dlvr_jax.data.padding import PADDING as PADDING  # the first of the four
+from dlvr_jax.data.padding import padded
 from dlvr_jax.data.sources import SPLITS, Feature
 from dlvr_jax.data.tokenizers import Listed, Tokenizer
 from dlvr_jax.errors import UserError
 
-PADDING, BEGIN, END, UNKNOWN = range(4)
+BEGIN, END, UNKNOWN = range(PADDING + 1, 4)
 SPECIALS = ("<padding>", "<begin>", "<end>", "<unknown>")
 
 Pair = tuple[str, str]  # source and target
@@ -75,10 +77,19 @@ def encode(
     pairs: Sequence[Pair], tokenizer: Tokenizer, target_tokenizer: Tokenizer, max_source: int, max_target: int
 ) -> Arrays:
     """The arrays of `features`. Raises UserError where a text has more tokens than its array, or none."""
-    source, source_length = padded([tokenizer.encode(source) for source, _ in pairs], max_source)
-    framed = [[BEGIN, *target_tokenizer.encode(target), END] for _, target in pairs]
-    target, target_length = padded(framed, max_target + 2)
+    sources = _fitting([tokenizer.encode(source) for source, _ in pairs], max_source)
+    targets = _fitting([target_tokenizer.encode(target) for _, target in pairs], max_target)
+    source, source_length = padded(sources, max_source)
+    target, target_length = padded([[BEGIN, *ids, END] for ids in targets], max_target + 2)
     return {"source": source, "source_length": source_length, "target": target, "target_length": target_length}
+
+
+def _fitting(rows: list[list[int]], width: int) -> list[list[int]]:
+    """The rows, if all have 1 to `width` ids."""
+    wrong = [len(row) for row in rows if not 0 < len(row) <= width]
+    if wrong:
+        raise UserError(f"a text has {wrong[0]} tokens where 1 to {width} fit")
+    return rows
 
 
 def until_end(ids: Int[np.ndarray, " length"]) -> list[int]:
@@ -110,14 +121,3 @@ def commonest(texts: Iterable[str], size: int, separator: str) -> tuple[str, ...
     """The at most `size` most frequent tokens; of equally frequent ones the first in order of code points."""
     counts = Counter(token for text in texts for token in (text.split(separator) if separator else text))
     return tuple(sorted(counts, key=lambda token: (-counts[token], token))[:size])
-
-
-def padded(rows: Sequence[Sequence[int]], width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of ids filled up with padding, (rows, width) int32, and their lengths, (rows,) int32."""
-    wrong = [len(row) for row in rows if not 0 < len(row) <= width]
-    if wrong:
-        raise UserError(f"a text has {wrong[0]} tokens where 1 to {width} fit")
-    ids = np.full((len(rows), width), PADDING, np.int32)
-    for number, row in enumerate(rows):
-        ids[number, : len(row)] = row
-    return ids, np.array([len(row) for row in rows], np.int32)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
+from dlvr_jax.data.paths import user_path
 from dlvr_jax.data.progress import counted
 from dlvr_jax.data.sources import Arrays, Feature, Spec
 from dlvr_jax.errors import UserError
@@ -103,7 +104,7 @@ def find_prepared(name: str, data_dir: str | None) -> Any:
     library = tfds()
     from tensorflow_datasets.core.read_only_builder import builder_from_files
 
-    where = {} if data_dir is None else {"data_dir": str(Path(data_dir).expanduser())}
+    where = {} if data_dir is None else {"data_dir": str(user_path(data_dir))}
     way = f"prepare it where TensorFlow is installed: tfds build {name} --file_format=array_record"
     way += f" --data_dir={data_dir}" if data_dir else ""
     try:

@@ -11,16 +11,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import Int32
-
-from dlvr_jax.data.cache import make_once, read_text
+from dlvr_jax.data.cache import make_once, read_text_checked, write_text_checked
+from dlvr_jax.data.padding import PADDING
 from dlvr_jax.data.tokenizers import Listed
 from dlvr_jax.runtime import cache_folder
 
-PADDING = 0
 KINDS = ("<xxx>", "<Xxx>", "<XXX>", "<000>", "<?>")  # lower-case, Capitalised, ALL CAPS, with a digit, other
 _FIRST = 1 + len(KINDS)  # the id of the most frequent word
+_FILE = "words.txt"
+_RECIPE = 1  # to be raised when `_write` changes: what was made before is not found any more
 
 
 @dataclass(frozen=True)
@@ -52,8 +51,8 @@ class Words:
     @cached_property
     def words(self) -> tuple[str, ...]:
         """The words by falling frequency; of equally frequent ones the first in order of code points."""
-        folder = make_once(cache_folder() / "words" / f"{self.name}-{self.size}", self._write)
-        return tuple(read_text(folder / "words.txt").splitlines())
+        folder = make_once(cache_folder() / "words" / f"{self.name}-{self.size}-{_RECIPE}", self._write)
+        return tuple(read_text_checked(folder / _FILE).splitlines())
 
     @cached_property
     def _ids(self) -> dict[str, int]:
@@ -62,7 +61,7 @@ class Words:
     def _write(self, folder: Path) -> None:
         counts = Counter(word for text in self.texts() for word in text)
         frequent = sorted(counts, key=lambda word: (-counts[word], word))[: self.size - _FIRST]
-        (folder / "words.txt").write_text("".join(f"{word}\n" for word in frequent), encoding="utf-8")
+        write_text_checked(folder / _FILE, "".join(f"{word}\n" for word in frequent))
 
 
 def kind(word: str) -> int:
@@ -81,13 +80,3 @@ def kind(word: str) -> int:
 def split_words(text: str) -> list[str]:
     """Words, with their apostrophes, and punctuation marks: "Don't go, Al!" -> Don't, go, ",", Al, "!"."""
     return re.findall(r"\w+(?:'\w+)*|[^\w\s]", text)
-
-
-def padded(
-    rows: Sequence[Sequence[int]], width: int
-) -> tuple[Int32[np.ndarray, "rows width"], Int32[np.ndarray, " rows"]]:
-    """The first `width` ids of each row, filled up with 0, and how many there are."""
-    ids = np.full((len(rows), width), PADDING, np.int32)
-    for number, row in enumerate(rows):
-        ids[number, : min(len(row), width)] = row[:width]
-    return ids, np.array([min(len(row), width) for row in rows], np.int32)

@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
-from dlvr_jax.data.pairs import padded, text_of, until_end
+from dlvr_jax.data.padding import padded
+from dlvr_jax.data.pairs import text_of, until_end
 from dlvr_jax.data.tokenizers import Tokenizer
 from dlvr_jax.displays import Display, Table, Text
 from dlvr_jax.errors import UserError
@@ -174,7 +175,7 @@ class SequenceToSequence:
         some = self.tokenizer.decode(range(4, min(self.tokenizer.size, 10)))
         texts = (source,) if source else self.sources or (some,)
         ids, lengths = _encoded(texts, self.tokenizer)
-        key = Keys(seed, state.step).shared(Purpose.SAMPLING)
+        key = Keys(seed, 0).shared(Purpose.SAMPLING)
         found, scores, weights = jax.device_get(
             _search(self.model, beam, length, temperature > 0, state, ids, lengths, penalty, temperature, key)
         )

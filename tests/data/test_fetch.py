@@ -2,15 +2,21 @@ import gzip
 import stat
 import sys
 import zipfile
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from dlvr_jax.data import fetch as fetch_module
+from dlvr_jax.data.builders.csv_series import csv_series
 from dlvr_jax.data.builders.digits import digits
+from dlvr_jax.data.builders.image_folder import image_folder
+from dlvr_jax.data.builders.parallel_tsv import parallel_tsv
+from dlvr_jax.data.builders.text_file import text_file
 from dlvr_jax.data.fetch import File, Files, Origin, check_path, fetch
 from dlvr_jax.data.packages import Package, PackageError, unpack
+from dlvr_jax.data.sources import Source
 from dlvr_jax.errors import UserError
 
 CONTENT = b"one, two, three\n" * 100
@@ -182,7 +188,8 @@ def many(folder: Path) -> tuple[Path, Files]:
     for name in ("b/10.txt", "b/9.txt", "a/1.txt", "a/1.html"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(name.encode())
-    return folder, Files(("b/*.txt", "a/*.txt"), sha256(b"b/10.txtb/9.txta/1.txt").hexdigest())
+    hashed = b"b/10.txt\x008\x00b/10.txtb/9.txt\x007\x00b/9.txta/1.txt\x007\x00a/1.txt"
+    return folder, Files(("b/*.txt", "a/*.txt"), sha256(hashed).hexdigest())
 
 
 def test_many_files_come_by_patterns_in_a_fixed_order(tmp_path: Path, cache: Path) -> None:
@@ -192,6 +199,20 @@ def test_many_files_come_by_patterns_in_a_fixed_order(tmp_path: Path, cache: Pat
     (folder / "b" / "9.txt").write_bytes(b"changed")
     with pytest.raises(UserError, match=r"does not hold the right files b/\*.txt, a/\*.txt: there are 3, SHA-256"):
         check_path(Origin("many", (files,)), str(folder))
+
+
+def test_names_are_checked_too(tmp_path: Path) -> None:
+    """Classes and splits follow from them."""
+    folder, files = many(tmp_path / "many")
+    (folder / "b" / "9.txt").rename(folder / "b" / "99.txt")
+    with pytest.raises(UserError, match="SHA-256 .* of their names and contents"):
+        check_path(Origin("many", (files,)), str(folder))
+
+
+@pytest.mark.parametrize("builder", [digits, csv_series, image_folder, parallel_tsv, text_file])
+def test_the_home_of_nobody_is_an_error(builder: Callable[..., Source]) -> None:
+    with pytest.raises(UserError, match=r"data.path = '~no-such-user/x': Could not determine home"):
+        builder(path="~no-such-user/x")
 
 
 def test_many_files_of_a_package_are_kept(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from dlvr_jax.data.builders.gaussians import gaussians
+from dlvr_jax.schema import fields_of
 
 
 def test_points_lie_around_their_modes() -> None:
@@ -29,3 +30,10 @@ def test_splits_differ_and_the_points_stay_for_ever() -> None:
     first = gaussians().arrays("train")["point"][:2]
     expected = [[2.0043108, 0.0017555078], [1.4775827, 1.4116629]]
     np.testing.assert_allclose(first, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["radius", "std"])
+def test_a_size_of_zero_is_out_of_range(name: str) -> None:
+    """The data's deviation must be above 0."""
+    allowed = fields_of(gaussians)[name].range
+    assert allowed is not None and 0.0 not in allowed and 0.05 in allowed

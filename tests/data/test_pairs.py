@@ -182,5 +182,25 @@ def test_a_line_that_is_no_pair_is_named(text: str, tmp_path: Path) -> None:
 def test_too_few_pairs_or_no_file_are_errors(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="leave the train split empty|leave the validation split empty"):
         parallel_tsv(path=written(tmp_path, "one\ttwo\n"))
-    with pytest.raises(UserError, match="cannot be read as a text in UTF-8"):
+    with pytest.raises(UserError, match=r"cannot be read \(No such file"):
         parallel_tsv(path=str(tmp_path / "none.tsv"))
+    (tmp_path / "latin.tsv").write_bytes(b"\xe9\tone\n")
+    with pytest.raises(UserError, match="is not UTF-8: byte 0 is 0xe9"):
+        parallel_tsv(path=str(tmp_path / "latin.tsv"))
+
+
+def test_marks_of_other_systems_are_no_part_of_a_pair(tmp_path: Path) -> None:
+    """A byte order mark, carriage returns; and characters at which only Python ends a line."""
+    lines = [f"I see\u2028{n}.\tIch sehe {n}." for n in range(60)]
+    plain = parallel_tsv(path=written(tmp_path, "\n".join(lines)))
+    marked = parallel_tsv(path=written(tmp_path, "\ufeff" + "\r\n".join(lines) + "\r\n"))
+    assert plain.fingerprint() == marked.fingerprint()
+
+
+def test_damaged_pairs_in_the_cache_are_named(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(en_de, "fetch", lambda origin, path: {"de-en": DICTIONARY.encode()})
+    assert len(list(en_de._pairs(None, 12))) == 4
+    (file,) = (cache / "pairs").glob("*/pairs.tsv")
+    file.write_text("cut short")
+    with pytest.raises(UserError, match=r"pairs.tsv is damaged"):
+        list(en_de._pairs(None, 12))

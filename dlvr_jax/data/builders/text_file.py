@@ -6,6 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Literal
 
+from dlvr_jax.data.paths import user_bytes
 from dlvr_jax.data.prepared import ReadInPlace
 from dlvr_jax.data.sources import ArrayRecords, Records, Source, Spec
 from dlvr_jax.data.subwords import KINDS, SMALLEST, learn_subwords
@@ -30,7 +31,7 @@ def text_file(
     if (vocab_size is None) == (tokens in KINDS):
         need = "needs data.vocab_size" if vocab_size is None else "takes no data.vocab_size"
         raise UserError(f"data.tokens = {tokens} {need}")
-    content = _content(path)
+    content = user_bytes(path)
     text = clean(content, f"data.path = {path!r}:")
     parts = {split: text[place] for split, place in split_by_position(len(text)).items()}
     tokenizer = _tokenizer(text, parts["train"], tokens, vocab_size)
@@ -42,13 +43,6 @@ def text_file(
     spec = Spec(Path(path).stem, window_features(length), counts, tokenizer=tokenizer)
     made_from = sha256(content + repr((length, tokens, tokenizer)).encode()).hexdigest()
     return ReadInPlace(spec, encoded.open, made_from)
-
-
-def _content(path: str) -> bytes:
-    try:
-        return Path(path).expanduser().read_bytes()
-    except OSError as error:
-        raise UserError(f"data.path = {path!r} cannot be read ({error.strerror})") from error
 
 
 def _tokenizer(text: str, train: str, tokens: str, vocab_size: int | None) -> Tokenizer:
