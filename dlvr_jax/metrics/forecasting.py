@@ -38,7 +38,8 @@ def naive_error(history: Float[Array, "batch length channels"], period: int | No
     """Mean absolute change of channel 0 over a period within each history (a step where no period fits in): the scale
     of MASE, Hyndman & Koehler 2006, doi 10.1016/j.ijforecast.2006.03.001.
 
-    As in the M4 competition the scale is that of what the forecaster sees, not of the whole train span.
+    As in the M4 competition the scale is that of what the forecaster sees, not of the whole train span. A history of
+    one step shows no change: NaN, and so is MASE.
     """
     lag = period if period is not None and history.shape[1] > period else 1
     series = history[..., 0]
@@ -142,5 +143,5 @@ def _mean(sums: Mapping[str, tuple[Any, Any]], name: str) -> np.ndarray:
 
 
 def _ratio(over: float, under: float) -> float:
-    """over / under; 1 where `under` is 0: a constant series, where there is nothing to compare with."""
-    return over / under if under > 0 else 1.0
+    """over / under; 1 where `under` is 0: a constant series, where there is nothing to compare with. NaN stays NaN."""
+    return 1.0 if under == 0 else over / under

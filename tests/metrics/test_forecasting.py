@@ -42,6 +42,13 @@ def test_the_scale_of_mase_by_hand() -> None:
     assert naive_error(history, 2).tolist() == [pytest.approx((3 + 6) / 2)]
 
 
+def test_a_history_of_one_step_has_no_scale() -> None:
+    batch = {"history": jnp.ones((3, 1, 1)), "future": jnp.zeros((3, 1)), "mask": jnp.ones(3, bool)}
+    outputs = {"future": np.zeros((3, 1)), "forecast": np.ones((3, 1))}
+    metrics = finish_forecasting(forecasting_sums({"model": jnp.ones((3, 1))}, batch, None), outputs)
+    assert np.isnan(metrics["mase"]) and metrics["mae"] == 1
+
+
 def test_metrics_by_hand_and_masked_rows_count_for_nothing() -> None:
     history = jnp.array([[[0.0], [1.0]], [[2.0], [4.0]], [[jnp.nan], [jnp.nan]]])
     future = jnp.array([[2.0, 3.0], [4.0, 4.0], [jnp.nan, jnp.nan]])
