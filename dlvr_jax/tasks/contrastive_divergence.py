@@ -17,14 +17,30 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from dlvr_jax.displays import Curves, Display, Images
+from dlvr_jax.errors import UserError
 from dlvr_jax.metrics.annealed_importance import rbm_log_partition
 from dlvr_jax.schema import Between
 from dlvr_jax.sections import Count
+from dlvr_jax.tasks.sampling.langevin import steps_between
 from dlvr_jax.tasks.shown.energy import as_bytes, histograms, strips
-from dlvr_jax.tasks.task import Batch, Carry, Direction, Keys, Outputs, Params, Purpose, Ratio, State, Sums, Variables
+from dlvr_jax.tasks.task import (
+    Batch,
+    Carry,
+    Direction,
+    Keys,
+    Outputs,
+    Params,
+    Purpose,
+    Ratio,
+    State,
+    Sums,
+    Variables,
+    rates,
+)
 
 SHOWN = 24  # pictures side by side
 FIELDS = 64  # receptive fields
+PARTS = {"weights", "visible_bias", "hidden_bias"}  # all that a partition function is estimated from
 
 Visible = Float[Array, "batch visible"]
 
@@ -42,7 +58,7 @@ class ContrastiveDivergence:
     steps: Count = 1  # k: of Gibbs sampling, an update
     persistent: bool = False
     threshold: Annotated[float, Between(0, 1)] = 0.5  # a pixel of at least that much of white is 1
-    ais_chains: Count = 100
+    ais_chains: Annotated[int, Between(2, None)] = 100  # of one alone the error would not be known
     ais_temperatures: Annotated[int, Between(2, None)] = 1_000
     directions: ClassVar[Mapping[str, Direction]] = {
         "log_likelihood": "higher",
@@ -51,9 +67,12 @@ class ContrastiveDivergence:
     }
 
     def init(self, key: Key[Array, ""], batch: Batch) -> tuple[Params, Variables]:
-        """See Objective."""
+        """See Objective. Raises UserError where the model has more than an RBM's weights and biases."""
         variables = dict(self.model.init({"params": key}, self._visible(batch), train=False))
-        return variables.pop("params"), variables
+        params = variables.pop("params")
+        if variables or set(params) != PARTS:
+            raise UserError(f"model.name: {type(self.model).__name__} is no RBM: it has more than {sorted(PARTS)}")
+        return params, variables
 
     def initial_carry(self, key: Key[Array, ""], batch: Batch) -> Carry:
         """See Objective: a chain for each row, of random pixels, if they are persistent."""
@@ -64,7 +83,9 @@ class ContrastiveDivergence:
     def loss(
         self, params: Params, state: State, batch: Batch, keys: Keys
     ) -> tuple[Ratio, tuple[Variables, Carry, Sums]]:
-        """See Objective."""
+        """See Objective. Raises UserError for a model with rates: its partition function would depend on them."""
+        if found := rates(state.hyper, "model"):
+            raise UserError(f"model.{min(found)}: an RBM has no such rates; leave it out")
         visible = self._visible(batch)
         start = state.carry if self.persistent else visible
         chains, _ = _gibbs(self.model, jax.lax.stop_gradient(params), start, keys.own(Purpose.SAMPLING), self.steps)
@@ -120,17 +141,24 @@ class ContrastiveDivergence:
         }
 
     def sample(
-        self, state: State, seed: int, *, count: Count = SHOWN, steps: Count = 1_000, frames: Count = 12
+        self,
+        state: State,
+        seed: int,
+        *,
+        count: Count = SHOWN,
+        steps: Count = 1_000,
+        frames: Annotated[int, Between(2, None)] = 12,
     ) -> dict[str, Display]:
         """See Task: `count` chains of `steps` Gibbs steps from random pixels, as probabilities of white; and the first
-        eight chains at `frames` times, in pixels.
+        eight chains at `frames` times, in pixels. A few more steps are taken where the times would not be even.
         """
-        seen, probabilities = _walk(self.model, state.params, jax.random.key(seed), count, steps, frames)
-        shape = self.image_shape
+        key = Keys(seed, 0).shared(Purpose.SAMPLING)
+        seen, probabilities = _walk(self.model, state.params, key, count, steps, frames)
+        shape, taken = self.image_shape, (frames - 1) * steps_between(steps, frames)
         seen = np.asarray(seen)[:, :8].reshape(-1, min(count, 8), *shape)
         return {
             "samples": Images(as_bytes(np.asarray(probabilities)).reshape(-1, *shape), (), "Samples"),
-            "chains": strips(as_bytes(seen), f"Gibbs chains of {steps} steps, from random pixels"),
+            "chains": strips(as_bytes(seen), f"Gibbs chains of {taken} steps, from random pixels"),
         }
 
     def show(self, batch: Batch, outputs: Outputs) -> dict[str, Display]:
@@ -201,11 +229,10 @@ def _walk(
     """Chains from random pixels at evenly spaced times, and the probabilities that the last came from."""
     for_start, for_steps = jax.random.split(key)
     start = jax.random.bernoulli(for_start, 0.5, (count, *params["visible_bias"].shape)).astype(jnp.float32)
-    parts = max(frames - 1, 1)
 
     def part(before: tuple[Visible, Visible], key: Key[Array, ""]) -> tuple[tuple[Visible, Visible], Visible]:
-        after = _gibbs(model, params, before[0], key, -(-steps // parts))
+        after = _gibbs(model, params, before[0], key, steps_between(steps, frames))
         return after, after[0]
 
-    (_, probabilities), seen = jax.lax.scan(part, (start, start), jax.random.split(for_steps, parts))
+    (_, probabilities), seen = jax.lax.scan(part, (start, start), jax.random.split(for_steps, frames - 1))
     return jnp.concatenate([start[None], seen]), probabilities

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from dlvr_jax.displays import Curves, Images
+from dlvr_jax.errors import UserError
+from dlvr_jax.models.ebm.energy_mlp import EnergyMLP
 from dlvr_jax.models.ebm.rbm import RBM
 from dlvr_jax.tasks import contrastive_divergence as module
 from dlvr_jax.tasks.contrastive_divergence import ContrastiveDivergence
@@ -153,6 +155,7 @@ def test_samples_and_displays_are_pictures_of_the_images_shape() -> None:
     params, task = params_of(0), task_of()
     state, batch = state_with(params), batch_of(V)
     made = task.sample(state, 3, count=5, steps=10, frames=4)
+    assert made["chains"].title == "Gibbs chains of 12 steps, from random pixels"  # three times four
     assert made["samples"].images.shape == (5, *SHAPE)
     assert made["chains"].images.shape == (5, 2, 4 * 3, 1)
     again = task.sample(state, 3, count=5, steps=10, frames=4)
@@ -168,6 +171,15 @@ def test_samples_have_the_models_means() -> None:
     params = params_of(0)
     _, probabilities = module._walk(MODEL, state_with(params).params, jax.random.key(0), 8_000, 60, 2)
     np.testing.assert_allclose(probabilities.mean(0), joint(params).sum(1) @ V, atol=4 * 0.5 / 8_000**0.5)
+
+
+def test_a_model_that_is_more_than_an_rbm_is_refused() -> None:
+    """Its log Z would be of something else."""
+    with pytest.raises(UserError, match="EnergyMLP is no RBM"):
+        task_of(model=EnergyMLP()).init(jax.random.key(0), batch_of(V))
+    state = dataclasses.replace(state_with(params_of(0)), hyper={"model.dropout": 0.1})
+    with pytest.raises(UserError, match="model.dropout"):
+        task_of().loss(state.params, state, batch_of(V), Keys(1, 0))
 
 
 def test_it_takes_no_rates_and_equal_tasks_are_equal() -> None:

@@ -25,9 +25,9 @@ from dlvr_jax.schema import Between
 class EnergyNet(nn.Module):
     """Images in [-1, 1] to one energy each; the density is proportional to exp(-energy).
 
-    There is no bias at the end: a constant changes no density, and no gradient of a difference of energies would move
-    it. `norm` = "batch" couples the energies of a batch, which no energy of one image should do: it is there to be
-    compared with.
+    There is no bias at the end: a constant changes no density, and of the loss in tasks/energy.py only the regulariser
+    `energy_l2` would move it. `norm` = "batch" couples the energies of a batch, which no energy of one image should do:
+    it is there to be compared with.
     """
 
     widths: tuple[int, ...] = (16, 32, 64)  # maps after each halving

@@ -30,7 +30,7 @@ class RBM(nn.Module):
 
     sample_shape: tuple[int, ...]
     hidden: Annotated[int, Between(1, None)] = 128
-    dtype: DTypeLike = jnp.float32  # of the matrix products; parameters, energies and probabilities are float32
+    dtype: DTypeLike = jnp.float32  # of the matrix products of Gibbs steps; all that is told of an image is float32
 
     def setup(self) -> None:
         visible = math.prod(self.sample_shape)
@@ -43,19 +43,19 @@ class RBM(nn.Module):
         """The free energy F(v) = -b.v - sum_j log(1 + exp(c_j + (v W)_j)), in nats."""
         return -visible @ self.visible_bias - jax.nn.softplus(self.hidden_logits(visible)).sum(-1)
 
-    def hidden_logits(self, visible: Visible) -> Hidden:
-        """The log odds of h_j = 1 given v."""
-        return self._product(visible, self.weights) + self.hidden_bias
+    def hidden_logits(self, visible: Visible, dtype: DTypeLike = jnp.float32) -> Hidden:
+        """The log odds of h_j = 1 given v, float32 from a product in `dtype`."""
+        return _product(visible, self.weights, dtype) + self.hidden_bias
 
-    def visible_logits(self, hidden: Hidden) -> Visible:
-        """The log odds of v_i = 1 given h."""
-        return self._product(hidden, self.weights.T) + self.visible_bias
+    def visible_logits(self, hidden: Hidden, dtype: DTypeLike = jnp.float32) -> Visible:
+        """The log odds of v_i = 1 given h, float32 from a product in `dtype`."""
+        return _product(hidden, self.weights.T, dtype) + self.visible_bias
 
     def gibbs(self, visible: Visible, key: Key[Array, ""]) -> tuple[Visible, Visible]:
         """One step of block Gibbs sampling, h given v, then v given h: the new v and the probabilities it came from."""
         for_hidden, for_visible = jax.random.split(key)
-        hidden = jax.random.bernoulli(for_hidden, jax.nn.sigmoid(self.hidden_logits(visible)))
-        probabilities = jax.nn.sigmoid(self.visible_logits(hidden.astype(jnp.float32)))
+        hidden = jax.random.bernoulli(for_hidden, jax.nn.sigmoid(self.hidden_logits(visible, self.dtype)))
+        probabilities = jax.nn.sigmoid(self.visible_logits(hidden.astype(jnp.float32), self.dtype))
         return jax.random.bernoulli(for_visible, probabilities).astype(jnp.float32), probabilities
 
     def reconstruction(self, visible: Visible) -> Visible:
@@ -79,5 +79,8 @@ class RBM(nn.Module):
         pixels = (change.T, self.weights, self.visible_bias)
         return jax.lax.scan(one_pixel, jnp.zeros_like(energy), pixels)[0]
 
-    def _product(self, units: Float[Array, "batch from"], weights: Float[Array, "from to"]) -> Float[Array, "batch to"]:
-        return (units.astype(self.dtype) @ weights.astype(self.dtype)).astype(jnp.float32)
+
+def _product(
+    units: Float[Array, "batch from"], weights: Float[Array, "from to"], dtype: DTypeLike
+) -> Float[Array, "batch to"]:
+    return (units.astype(dtype) @ weights.astype(dtype)).astype(jnp.float32)

@@ -63,15 +63,19 @@ def langevin_path(
     dynamics: Dynamics,
     box: Box | None = None,
 ) -> Float[Array, "frames chains *shape"]:
-    """The chains at the start and at evenly spaced steps up to the last of about `steps` (the next multiple)."""
-    parts = max(frames - 1, 1)
-    run = partial(langevin, energy, steps=-(-steps // parts), dynamics=dynamics, box=box)
+    """The chains at the start and after each `steps_between(steps, frames)` steps."""
+    run = partial(langevin, energy, steps=steps_between(steps, frames), dynamics=dynamics, box=box)
 
     def part(x: Points, key: Key[Array, ""]) -> tuple[Points, Points]:
         x = run(x, key)
         return x, x
 
-    return jnp.concatenate([start[None], jax.lax.scan(part, start, jax.random.split(key, parts))[1]])
+    return jnp.concatenate([start[None], jax.lax.scan(part, start, jax.random.split(key, frames - 1))[1]])
+
+
+def steps_between(steps: int, frames: int) -> int:
+    """Between two of at least two frames, so that all of the way is `steps`, or a little more."""
+    return -(-steps // (frames - 1))
 
 
 def _step(energy: Energy, x: Points, key: Key[Array, ""], *, dynamics: Dynamics, box: Box | None) -> Points:

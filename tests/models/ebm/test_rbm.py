@@ -94,4 +94,4 @@ def test_parameters_and_types() -> None:
     energy = model.apply({"params": params}, images, train=False)
     assert energy.dtype == jnp.float32
     exact = RBM(sample_shape=(8, 8, 1), hidden=128).apply({"params": params}, images, train=False)
-    np.testing.assert_allclose(energy, exact, rtol=1e-2)  # bfloat16 keeps 8 bits
+    np.testing.assert_array_equal(energy, exact)  # only Gibbs steps are in bfloat16: log Z is of these energies
