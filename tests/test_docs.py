@@ -163,6 +163,12 @@ def test_every_verb_and_every_variable_is_in_the_readme() -> None:
     assert not mentioned - variables
 
 
+def test_every_data_set_is_in_its_document() -> None:
+    text = (ROOT / "docs" / "data.md").read_text()
+    builders = [path.stem for path in (ROOT / "dlvr_jax/data/builders").glob("*.py") if path.stem != "__init__"]
+    assert builders and not [name for name in builders if f"`{name}`" not in text]
+
+
 def test_the_tutorial_works(tutorial: Path) -> None:
     assert sorted(made_by_the_reader()) == ["configs/cnn/small_net_digits.py", "dlvr_jax/models/cnn/small_net.py"]
     file = tutorial / "configs/cnn/small_net_digits.py"
