@@ -1,3 +1,4 @@
+import dataclasses
 from functools import lru_cache
 
 import jax
@@ -121,6 +122,8 @@ def test_samples_are_the_best_or_random_targets(name: str) -> None:
         np.testing.assert_allclose(display.weights.sum(-1), 1, atol=1e-5)
     one, again, other = (task.sample(state, seed, temperature=2.0, beam=8, length=4) for seed in (1, 1, 2))
     assert one["targets"] == again["targets"] != other["targets"]
+    later = dataclasses.replace(state, step=state.step + 1)
+    assert task.sample(later, 1, temperature=2.0, beam=8, length=4)["targets"] == one["targets"]
 
 
 @every_model
