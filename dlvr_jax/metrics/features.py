@@ -4,7 +4,6 @@ A figure such as FID depends on its network and on the examples, so `set_up` say
 """
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -94,16 +93,6 @@ def set_up(net: FeatureNet, real: Pictures, generated: Pictures) -> dict[str, fl
         "set_up/real_count": float(len(real)),
         "set_up/generated_count": float(len(generated)),
     }
-
-
-def check_comparable(first: Mapping[str, float], second: Mapping[str, float]) -> None:
-    """Raises UserError if two sets of metrics rest on unlike set-ups: another network, split or count."""
-    for name in sorted(name for name in {*first, *second} if "set_up/" in name):
-        if first.get(name) != second.get(name):
-            raise UserError(
-                f"{name} is {first.get(name)} for the one and {second.get(name)} for the other: figures of unlike "
-                "set-ups do not compare; evaluate both with one network on one split"
-            )
 
 
 def captured(model: Any, variables: Any, inputs: Float[Array, "batch height width channels"]) -> tuple[Array, Array]:

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Key
 
 from dlvr_jax.displays import Display, Images
 from dlvr_jax.metrics.features import FeatureNet
@@ -43,6 +43,9 @@ from dlvr_jax.tasks.task import (
 )
 
 SHOWN = 64  # examples in a picture
+
+Examples = Float[Array, "batch *shape"]
+Lost = tuple[Array, tuple[Variables, Sums]]  # a mean loss, the variables after it, what to log
 
 
 @dataclass(frozen=True)
@@ -139,9 +142,9 @@ class GAN:
     def eval_step(self, state: State, batch: Batch, carry: Carry) -> tuple[Sums, Outputs, Carry]:
         """See Task: an example made for each real one, of noise that depends on its index alone."""
         state = as_evaluated(state)
-        made, _ = self._apply(state, state.params, "generate", self._noise(batch["index"]), train=False)
+        made, _ = self._apply(state, state.params, "generate", self._noise(batch["index"]))
         scores = {
-            name: self._apply(state, state.params, "discriminate", examples, train=False)[0]
+            name: self._apply(state, state.params, "discriminate", examples)[0]
             for name, examples in (("real_score", self._real(batch)), ("fake_score", made))
         }
         outputs = {"generated": as_bytes(made) if made.ndim == 4 else made}
@@ -151,7 +154,7 @@ class GAN:
     def predict(self, state: State, batch: Batch) -> Outputs:
         """See Task: the discriminator's "score"."""
         state = as_evaluated(state)
-        return {"score": self._apply(state, state.params, "discriminate", self._real(batch), train=False)[0]}
+        return {"score": self._apply(state, state.params, "discriminate", self._real(batch))[0]}
 
     def finish(self, state: State, sums: Any, outputs: Any) -> dict[str, float]:
         """See Task: mean scores, sliced Wasserstein distance (images in [0, 1]); of points modes; FID and its like."""
@@ -229,53 +232,52 @@ class GAN:
         sums |= {"discriminator_learning_rate": rate[0], "learning_rate": rate[1]}
         return state, sums | own_sums, {"discriminator": flags, "generator": own_flags}
 
-    def _discriminator_loss(
-        self, state: State, batch: Batch, keys: Keys, gradient_penalty: Number, own: Params
-    ) -> tuple[Array, tuple[Variables, Sums]]:
+    def _discriminator_loss(self, state: State, batch: Batch, keys: Keys, penalty: Number, own: Params) -> Lost:
         params, real = {**state.params, "discriminator": own}, self._real(batch)
         z = jax.random.normal(keys.own(Purpose.NOISE), (len(real), self.model.latent))
-        made, _ = self._apply(state, params, "generate", z, train=True)
-        score = partial(self._apply, params=params, method="discriminate", train=True)
-        real_scores, variables = score(state, inputs=real)
+        dropout = jax.random.split(keys.own(Purpose.DROPOUT), 4)
+        made, _ = self._apply(state, params, "generate", z, dropout[0])
+        score = partial(self._apply, params=params, method="discriminate")
+        real_scores, variables = score(state, inputs=real, dropout=dropout[1])
         state = dataclasses.replace(state, variables=variables)
-        fake_scores, variables = score(state, inputs=made)
+        fake_scores, variables = score(state, inputs=made, dropout=dropout[2])
         losses = discriminator_losses(self.kind, real_scores, fake_scores)
         shown = {"real_score": real_scores, "fake_score": fake_scores}
         if self.kind == "wasserstein_gp":
             share = jax.random.uniform(keys.own(Purpose.SAMPLING), (len(real),))
-            norms = gradient_norms(lambda x: score(state, inputs=x)[0], real, made, share)
-            losses += gradient_penalty * (norms - 1) ** 2
+            norms = gradient_norms(lambda x: score(state, inputs=x, dropout=dropout[3])[0], real, made, share)
+            losses += penalty * (norms - 1) ** 2
             shown["critic_gradient_norm"] = norms
         sums = _masked(batch, {"discriminator_loss": losses, **shown})
         top, bottom = sums["discriminator_loss"]
         return top / bottom, (variables, sums)
 
-    def _generator_loss(
-        self, state: State, batch: Batch, keys: Keys, own: Params
-    ) -> tuple[Array, tuple[Variables, Sums]]:
+    def _generator_loss(self, state: State, batch: Batch, keys: Keys, own: Params) -> Lost:
         params = {**state.params, "generator": own}
         z = jax.random.normal(keys.own(Purpose.NOISE), (len(batch["mask"]), self.model.latent))
-        made, variables = self._apply(state, params, "generate", z, train=True)
-        scores, _ = self._apply(state, params, "discriminate", made, train=True)
+        dropout = jax.random.split(keys.own(Purpose.DROPOUT))
+        made, variables = self._apply(state, params, "generate", z, dropout[0])
+        scores, _ = self._apply(state, params, "discriminate", made, dropout[1])
         sums = _masked(batch, {"generator_loss": generator_losses(self.kind, scores)})
         top, bottom = sums["generator_loss"]
         return top / bottom, (variables, sums)
 
     def _apply(
-        self, state: State, params: Params, method: str, inputs: Float[Array, "batch *shape"], *, train: bool
+        self, state: State, params: Params, method: str, inputs: Examples, dropout: Key[Array, ""] | None = None
     ) -> tuple[Array, Variables]:
-        """What one method of the model gives, and all variables after it."""
+        """What one method of the model gives, and all variables after it; it trains where there is a dropout key."""
         output, after = self.model.apply(
             {"params": params, **state.variables},
             inputs,
             method=method,
-            train=train,
+            train=dropout is not None,
             mutable=list(state.variables),
+            rngs=None if dropout is None else {"dropout": dropout},
             **rates(state.hyper, "model"),
         )
         return output, dict(after)
 
-    def _real(self, batch: Batch) -> Float[Array, "batch *shape"]:
+    def _real(self, batch: Batch) -> Examples:
         """Real examples in the range of the generator's: images in [-1, 1], points as they are."""
         return as_signed(batch["image"]) if "image" in batch else batch["point"]
 
@@ -286,9 +288,9 @@ class GAN:
 
 
 @partial(jax.jit, static_argnums=0)
-def _generate(task: GAN, state: State, z: Float[Array, "batch latent"]) -> Float[Array, "batch *shape"]:
+def _generate(task: GAN, state: State, z: Float[Array, "batch latent"]) -> Examples:
     state = as_evaluated(state)
-    made: Array = task._apply(state, state.params, "generate", z, train=False)[0]
+    made: Array = task._apply(state, state.params, "generate", z)[0]
     return made
 
 

@@ -4,6 +4,7 @@ import dataclasses
 from functools import partial
 from pathlib import Path
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -200,6 +201,39 @@ def test_real_images_have_the_generators_range() -> None:
     image = np.array([0, 51, 255], np.uint8).reshape(3, 1, 1, 1)
     found = experiment.task._real({"image": jnp.asarray(image)}).ravel()
     np.testing.assert_allclose(found, [-1, -0.6, 1], atol=1e-6)
+
+
+class DroppingOut(nn.Module):
+    """A GAN whose players drop out."""
+
+    latent: int = 2
+
+    def setup(self) -> None:
+        self.generator, self.discriminator = nn.Dense(2), nn.Dense(1)
+        self.dropout = nn.Dropout(0.5)
+
+    def __call__(self, z, points, *, train: bool):
+        return self.generate(z, train=train), self.discriminate(points, train=train)
+
+    def generate(self, z, *, train: bool):
+        return self.dropout(self.generator(z), deterministic=not train)
+
+    def discriminate(self, points, *, train: bool):
+        return self.discriminator(self.dropout(points, deterministic=not train))[:, 0]
+
+
+def test_players_that_drop_out_are_given_keys() -> None:
+    experiment = tiny(POINTS, task__kind="wasserstein_gp")
+    batch, task = batch_of(experiment), dataclasses.replace(experiment.task, model=DroppingOut())
+    batch = batch if task.micro == 1 else jax.tree.map(lambda leaf: leaf[0], batch)
+    params = task.model.init(jax.random.key(0), jnp.zeros((1, 2)), batch["point"], train=False)["params"]
+    state = dataclasses.replace(state_of(experiment), params=params, variables={})
+    for name in ("generator", "discriminator"):
+        found = [
+            task.losses(state, batch, dataclasses.replace(Keys(0, 0), step=step))[name].loss(params[name])[0]
+            for step in (0, 1)
+        ]
+        assert found[0] != found[1]
 
 
 def evaluated(experiment, state):

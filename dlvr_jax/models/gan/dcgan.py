@@ -102,7 +102,8 @@ class Discriminator(nn.Module):
             x = down(maps, use_bias=False, name=f"down{step}")(x)
             x = nn.leaky_relu(norm(name=f"norm{step}")(x), 0.2)
         x = x.reshape(len(x), -1)
-        x = nn.Dense(1, use_bias=False, kernel_init=weights_init, dtype=self.dtype, name="output")(x)
+        # In its kernel's float32 throughout: scores grow, and a critic's difference of two of them is what counts.
+        x = nn.Dense(1, use_bias=False, kernel_init=weights_init, name="output")(x)
         return x[:, 0].astype(jnp.float32)
 
 

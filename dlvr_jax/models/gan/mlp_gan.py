@@ -82,5 +82,6 @@ class Discriminator(nn.Module):
             dense = nn.Dense(width, kernel_init=nn.initializers.he_normal(), dtype=self.dtype, name=f"hidden{layer}")
             x = nn.leaky_relu(dense(x), 0.2)
         # No bias: a critic's loss does not change if all of its scores do.
-        x = nn.Dense(1, use_bias=False, kernel_init=nn.initializers.lecun_normal(), dtype=self.dtype, name="output")(x)
+        # In its kernel's float32 throughout: scores grow, and a critic's difference of two of them is what counts.
+        x = nn.Dense(1, use_bias=False, kernel_init=nn.initializers.lecun_normal(), name="output")(x)
         return x[:, 0].astype(jnp.float32)

@@ -64,5 +64,6 @@ class Critic(nn.Module):
             x = nn.leaky_relu(norm(name=f"norm{step}")(down(maps, name=f"down{step}")(x)), 0.2)
         x = x.reshape(len(x), -1)
         # No bias: the loss does not change if all scores do.
-        x = nn.Dense(1, use_bias=False, kernel_init=nn.initializers.lecun_normal(), dtype=self.dtype, name="output")(x)
+        # In its kernel's float32 throughout: scores grow, and a critic's difference of two of them is what counts.
+        x = nn.Dense(1, use_bias=False, kernel_init=nn.initializers.lecun_normal(), name="output")(x)
         return x[:, 0].astype(jnp.float32)

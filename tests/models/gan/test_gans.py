@@ -126,3 +126,5 @@ def test_bfloat16_arithmetic_keeps_everything_else_float32(name: str) -> None:
     variables = variables_of(model)
     out, after = model.apply(variables, z_of(), images_of(), train=True, mutable=["batch_stats"])
     assert {leaf.dtype for leaf in jax.tree.leaves((variables, out, after))} == {jnp.dtype("float32")}
+    scores = np.asarray(out[1])
+    assert (scores != scores.astype(jnp.bfloat16).astype(np.float32)).any()  # not rounded to 8 bits on their way
