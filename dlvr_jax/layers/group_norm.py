@@ -1,7 +1,8 @@
 """Group normalisation: Wu & He 2018, https://arxiv.org/abs/1803.08494, equations 1 to 7.
 
-Sums go over positions first and over the maps of a group then. On a CPU that takes a third of the time of Flax's
-`nn.GroupNorm`, whose sums go over both at once.
+Sums go over positions first and over the maps of a group then. On a CPU that takes a third to a half of the time of
+Flax's `nn.GroupNorm`, whose sums go over both at once. The mean is taken off before squares are summed: the difference
+of a mean square and a squared mean has no correct digits where the mean is large.
 """
 
 import flax.linen as nn
@@ -21,15 +22,18 @@ class GroupNorm(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "batch height width maps"]) -> Float[Array, "batch height width maps"]:
         """Raises ValueError if the maps do not split into groups."""
-        batch, maps = x.shape[0], x.shape[-1]
+        maps = x.shape[-1]
         if maps % self.groups:
             raise ValueError(f"{maps} maps do not split into {self.groups} groups")
         scale = self.param("scale", nn.initializers.ones, (maps,))
         bias = self.param("bias", nn.initializers.zeros, (maps,))
         wide = x.astype(jnp.float32)
-        sums = jnp.stack([wide.mean((1, 2)), jnp.square(wide).mean((1, 2))])
-        mean, square = sums.reshape(2, batch, self.groups, -1).mean(-1)
-        deviation = jax.lax.rsqrt(jnp.maximum(square - mean**2, 0) + self.epsilon)
-        mean, deviation = (jnp.repeat(group, maps // self.groups, -1) for group in (mean, deviation))
-        slope = scale * deviation
-        return (wide * slope[:, None, None] + (bias - mean * slope)[:, None, None]).astype(self.dtype)
+        centred = wide - _of_groups(wide, self.groups)
+        deviation = jax.lax.rsqrt(_of_groups(jnp.square(centred), self.groups) + self.epsilon)
+        return (centred * (scale * deviation) + bias).astype(self.dtype)
+
+
+def _of_groups(x: Float[Array, "batch height width maps"], groups: int) -> Float[Array, "batch 1 1 maps"]:
+    """Each map's mean over its group."""
+    means = x.mean((1, 2)).reshape(len(x), groups, -1).mean(-1)
+    return jnp.repeat(means, x.shape[-1] // groups, -1)[:, None, None]

@@ -127,7 +127,7 @@ class Diffusion:
     def predict(self, state: State, batch: Batch) -> Outputs:
         """See Objective: the image "noised", all with the same noise, and "denoised" in one step, as bytes.
 
-        Labels are not looked at.
+        Labels are not looked at, but where the model was never taught to do without.
         """
         x0, network = as_signed(batch["image"]), self.network
         times = jnp.full(len(x0), self._middle, jnp.int32)
@@ -136,7 +136,7 @@ class Diffusion:
         )
         return {
             "noised": as_bytes(x),
-            "denoised": as_bytes(network.denoiser(state, network.no_class(len(x)))(x, times)),
+            "denoised": as_bytes(network.denoiser(state, network.hidden(state, batch.get("label"), len(x)))(x, times)),
         }
 
     def show(self, batch: Batch, outputs: Mapping[str, np.ndarray]) -> dict[str, Display]:
@@ -215,16 +215,19 @@ class Diffusion:
         classes take turns.
         """
         route, labels = Route.of(self.network.process, sampler, steps, eta), self.network.asked(count, label)
-        keys = draws(jax.random.key(seed), jnp.arange(count))
+        keys = draws(Keys(seed, 0).shared(Purpose.SAMPLING), jnp.arange(count))
         strength = self.network.guided(state, self.guidance if guidance is None else guidance)
         arguments = first_noise(keys, self.image_shape), keys, labels
         images = generated(self.network, route, state, *arguments, strength)
         path, guesses = way(self.network, route, state, *jax.tree.map(lambda row: row[:STRIP], arguments), strength)
-        captions = () if labels is None else tuple(self.class_names[label] for label in np.asarray(labels))
+        captions = () if labels is None else tuple(self._name(label) for label in np.asarray(labels).tolist())
         return {
             "samples": Shown(np.asarray(images), captions, "Samples"),
             "denoising": pictures.denoising(np.asarray(path), np.asarray(guesses), route.times),
         }
+
+    def _name(self, label: int) -> str:
+        return self.class_names[label] if self.class_names else str(label)
 
     @property
     def _middle(self) -> int:

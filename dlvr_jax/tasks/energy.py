@@ -10,7 +10,7 @@ both energies may run away together, since only their difference counts. The val
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Annotated, Any, ClassVar
 
 import jax
@@ -25,7 +25,7 @@ from dlvr_jax.schema import Between, Number
 from dlvr_jax.sections import Count
 from dlvr_jax.tasks.image_quality import image_quality
 from dlvr_jax.tasks.other_images import OtherImages
-from dlvr_jax.tasks.sampling.langevin import Box, Dynamics, langevin, langevin_path
+from dlvr_jax.tasks.sampling.langevin import Box, Dynamics, langevin, langevin_path, steps_between
 from dlvr_jax.tasks.sampling.replay import drawn, put_back
 from dlvr_jax.tasks.shown.energy import as_bytes, histograms, strips
 from dlvr_jax.tasks.task import (
@@ -58,7 +58,10 @@ class Energy:
 
     `other_data` names a data set that energies should tell from this one: its images are counted as found where their
     energy is higher. Uniform noise always is such another kind. `features` is the path of a feature network: then the
-    buffer's chains are judged as generated images (see image_quality.py; it wants 5,000 of them).
+    buffer's chains are judged as generated images, beside as many real ones (see image_quality.py; it wants 5,000).
+
+    The buffer is that of the training's last step, also where an average or the best parameters are evaluated: its
+    chains are samples of the energy only as far as that has not moved since.
     """
 
     model: Any
@@ -111,7 +114,7 @@ class Energy:
         rows, start = drawn(state.carry, for_rows, BOX.uniform(for_fresh, images.shape), restart)
         energy = partial(_energy, self.model, jax.lax.stop_gradient(params), state.variables, state.hyper)
         chains = langevin(energy, start, for_steps, self.langevin_steps, Dynamics(step_size, noise, clip), BOX)
-        (real, sampled), variables = self._both(params, state, images, chains)
+        (real, sampled), variables = self._both(params, state, images, chains, keys)
         losses = real - sampled
         if energy_l2 is not None:
             losses = losses + energy_l2 * (real**2 + sampled**2)
@@ -144,8 +147,10 @@ class Energy:
         metrics["largest_energy"] = float(max(np.abs(one).max() for one in (real, *energies.values())))
         if self.features is None:
             return metrics
-        real_images, chains = np.asarray(outputs["image"]), self._buffer(state)[: len(outputs["image"])]
-        return metrics | image_quality(real_images, _bytes(chains), FeatureNet(self.features, self.trust_features))
+        images, chains = np.asarray(outputs["image"]), self._buffer(state)
+        count = min(len(images), len(chains))
+        net = FeatureNet(self.features, self.trust_features)
+        return metrics | image_quality(images[:count], _bytes(chains[:count]), net)
 
     def sample(
         self,
@@ -154,24 +159,26 @@ class Energy:
         *,
         count: Count = SHOWN,
         steps: Count = 200,
-        frames: Count = 12,
+        frames: Annotated[int, Between(2, None)] = 12,
         step_size: Annotated[float, Between(0, None)] | None = None,
     ) -> dict[str, Display]:
         """See Task: `count` chains of `steps` Langevin steps from noise, with the training's `step_size` if there is
-        none; the first eight of them at `frames` times; and some chains of the buffer as they are.
+        none; the first eight of them at `frames` times; and some chains of the buffer as they are. A few more steps are
+        taken where the times would not be even.
         """
         trained = Dynamics(*(state.hyper[f"task.{name}"] for name in Dynamics._fields))
         dynamics = trained if step_size is None else trained._replace(step_size=jnp.float32(step_size))
         before = (state.params, state.variables, dict(state.hyper))
-        path = _walk(self.model, *before, jax.random.key(seed), dynamics, (count, *self.image_shape), steps, frames)
-        pictures = _bytes(path)
+        key, shape = Keys(seed, 0).shared(Purpose.SAMPLING), (count, *self.image_shape)
+        path = _walk(self.model, *before, key, dynamics, shape, steps, frames)
+        pictures, taken = _bytes(path), (frames - 1) * steps_between(steps, frames)
         return {
-            "samples": Images(pictures[-1], (), f"Samples: {steps} Langevin steps from noise"),
+            "samples": Images(pictures[-1], (), f"Samples: {taken} Langevin steps from noise"),
             "chains": strips(pictures[:, :8], "Langevin chains from noise"),
             "buffer": Images(_bytes(self._buffer(state)[:SHOWN]), (), "Chains of the replay buffer"),
         }
 
-    def show(self, batch: Batch, outputs: Outputs) -> dict[str, Display]:
+    def show(self, batch: Batch, outputs: Mapping[str, np.ndarray]) -> dict[str, Display]:
         """See Task: the images with their energies."""
         captions = tuple(f"energy {energy:.3f}" for energy in np.asarray(outputs["energy"]))
         return {"energies": Images(np.asarray(batch["image"]), captions, "Energies")}
@@ -190,7 +197,7 @@ class Energy:
             shown[f"{name}_energy"] = Images(images, captions, f"{name.capitalize()} energy")
         return shown
 
-    def _both(self, params: Params, state: State, images: Pixels, chains: Pixels) -> tuple[Any, Variables]:
+    def _both(self, params: Params, state: State, images: Pixels, chains: Pixels, keys: Keys) -> tuple[Any, Variables]:
         """Energies of images and chains, from one call, so that statistics of a batch are of both."""
         energies, after = self.model.apply(
             {"params": params, **state.variables},
@@ -198,6 +205,7 @@ class Energy:
             train=True,
             **rates(state.hyper, "model"),
             mutable=list(state.variables),
+            rngs={"dropout": keys.own(Purpose.DROPOUT)},
         )
         return (energies[: len(images)], energies[len(images) :]), after
 
@@ -207,9 +215,15 @@ class Energy:
         kinds = {"examples": real, "noise": np.asarray(outputs["energy_noise"])}
         kinds["sampled"] = _energies_of(self.model, state, self._buffer(state)[: len(real)])
         if self.other_data is not None:
-            other = OtherImages(self.other_data)().astype(np.float32) / 127.5 - 1
+            other = self._other.astype(np.float32) / 127.5 - 1
             kinds[self.other_data.rsplit(".", 1)[-1]] = _energies_of(self.model, state, other)
         return kinds
+
+    @cached_property
+    def _other(self) -> Pictures:
+        """The other data set's images, read once."""
+        assert self.other_data is not None
+        return OtherImages(self.other_data)()
 
     def _buffer(self, state: State) -> Float[np.ndarray, "chains height width channels"]:
         """All chains; there are several buffers under accumulation."""

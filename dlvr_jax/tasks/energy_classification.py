@@ -99,12 +99,16 @@ class EnergyClassification:
         The chains' noise is sqrt(2 step_size), so that they come to the density itself; each starts anew with the
         probability `restart`.
         """
-        energies = self._energies(params, state, batch["point"])
-        losses = optax.softmax_cross_entropy_with_integer_labels(-energies, batch["label"])
-        shown, carry = {"loss": losses, "accuracy": energies.argmin(-1) == batch["label"]}, None
+        points, rows, carry = batch["point"], len(batch["point"]), None
         if self.langevin_steps is not None:
             chains, carry = self._chains(state, batch, keys, Dynamics(step_size, jnp.sqrt(2 * step_size)), restart)
-            real, sampled = marginal(energies), marginal(self._energies(params, state, chains))
+            points = jnp.concatenate([points, chains])  # one call, so that statistics of a batch are of both
+        every, variables = self._trained(params, state, points, keys)
+        energies = every[:rows]
+        losses = optax.softmax_cross_entropy_with_integer_labels(-energies, batch["label"])
+        shown = {"loss": losses, "accuracy": energies.argmin(-1) == batch["label"]}
+        if self.langevin_steps is not None:
+            real, sampled = marginal(energies), marginal(every[rows:])
             contrast = real - sampled
             if energy_l2 is not None:
                 contrast = contrast + energy_l2 * (real**2 + sampled**2)
@@ -112,7 +116,7 @@ class EnergyClassification:
             shown |= {"energy": real, "energy_sampled": sampled}
         mask, count = batch["mask"], batch["mask"].sum(dtype=jnp.float32)
         sums = {name: (jnp.where(mask, values, 0).sum(dtype=jnp.float32), count) for name, values in shown.items()}
-        return (jnp.where(mask, losses, 0.0).sum(), count), (state.variables, carry, sums)
+        return (jnp.where(mask, losses, 0.0).sum(), count), (variables, carry, sums)
 
     def predict(self, state: State, batch: Batch) -> Outputs:
         """See Objective: "energies" and "probabilities" (batch, classes), the likeliest label, "prediction"."""
@@ -154,7 +158,8 @@ class EnergyClassification:
             return {}
         size = state.hyper["task.step_size"] if step_size is None else jnp.float32(step_size)
         before = (state.params, state.variables, dict(state.hyper))
-        points = np.asarray(_walk(self.model, *before, jax.random.key(seed), size, count, steps, self.box))
+        key = Keys(seed, 0).shared(Purpose.SAMPLING)
+        points = np.asarray(_walk(self.model, *before, key, size, count, steps, self.box))
         labels = np.asarray(_jitted(self.model, *before, points)).argmin(-1)
         heat = landscape(partial(self._marginal_at, state), self.low, self.high, "Energy, less its mean")
         title = f"Samples: {steps} Langevin steps from anywhere"
@@ -179,6 +184,20 @@ class EnergyClassification:
 
     def _energies(self, params: Params, state: State, points: Points) -> Float[Array, "batch classes"]:
         return _energies(self.model, params, state.variables, state.hyper, points)
+
+    def _trained(
+        self, params: Params, state: State, points: Points, keys: Keys
+    ) -> tuple[Float[Array, "batch classes"], Variables]:
+        """Energies with dropout and with statistics of the batch, where the model has such; all variables after it."""
+        energies, after = self.model.apply(
+            {"params": params, **state.variables},
+            points,
+            train=True,
+            **rates(state.hyper, "model"),
+            mutable=list(state.variables),
+            rngs={"dropout": keys.own(Purpose.DROPOUT)},
+        )
+        return energies, dict(after)
 
     def _chains(self, state: State, batch: Batch, keys: Keys, dynamics: Dynamics, restart: Any) -> tuple[Points, Carry]:
         """Points of the buffer after some more steps, and the buffer with them."""

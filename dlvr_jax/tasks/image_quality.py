@@ -33,24 +33,7 @@ def image_quality(real: Pictures, generated: Pictures, net: FeatureNet | None) -
     Raises:
         UserError: the network does not fit the images, or it or the counts are not to be trusted (see FeatureNet).
     """
-    if net is None:
-        return {}
-    net.check_counts(len(real), len(generated))
-    truth, made = _seen_once(net, _Hashed(real)), net(generated)
-    fits = manifolds(truth.features, made.features)
-    return {
-        "fid": frechet_distance(truth.features, made.features),
-        "fid_real": frechet_distance(truth.features[::2], truth.features[1::2]),
-        "kid": kernel_distance(truth.features, made.features),
-        "inception_score": inception_score(made.probabilities),
-        "inception_score_real": inception_score(truth.probabilities),
-        "precision": fits.precision,
-        "recall": fits.recall,
-        "density": fits.density,
-        "coverage": fits.coverage,
-        "class_entropy": class_entropy(made.probabilities),
-        **set_up(net, real, generated),
-    }
+    return {} if net is None else dict(_figures(net, _Hashed(real), _Hashed(generated)))
 
 
 def quality_table(metrics: dict[str, float], net: FeatureNet) -> Table:
@@ -78,6 +61,27 @@ class _Hashed:
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Hashed) and self._bytes == other._bytes
+
+
+@lru_cache(maxsize=1)
+def _figures(net: FeatureNet, real: _Hashed, generated: _Hashed) -> dict[str, float]:
+    """Computed once for a table and the metrics."""
+    net.check_counts(len(real.images), len(generated.images))
+    truth, made = _seen_once(net, real), net(generated.images)
+    fits = manifolds(truth.features, made.features)
+    return {
+        "fid": frechet_distance(truth.features, made.features),
+        "fid_real": frechet_distance(truth.features[::2], truth.features[1::2]),
+        "kid": kernel_distance(truth.features, made.features),
+        "inception_score": inception_score(made.probabilities),
+        "inception_score_real": inception_score(truth.probabilities),
+        "precision": fits.precision,
+        "recall": fits.recall,
+        "density": fits.density,
+        "coverage": fits.coverage,
+        "class_entropy": class_entropy(made.probabilities),
+        **set_up(net, real.images, generated.images),
+    }
 
 
 @lru_cache(maxsize=2)

@@ -27,6 +27,12 @@ def test_each_group_has_mean_zero_and_variance_one(groups: int) -> None:
     np.testing.assert_allclose(parts.var((1, 3)), 1, rtol=1e-5)
 
 
+def test_values_far_from_zero_keep_their_variance() -> None:
+    """Mean square less squared mean would be a difference of two numbers of 10^8, known in f32 to about 10."""
+    far = jnp.round(64 * X) / 64  # so that 10^4 can be added without rounding
+    np.testing.assert_allclose(normed(far + 1e4, 2), normed(far, 2), rtol=1e-2, atol=1e-2)
+
+
 @pytest.mark.compare
 @pytest.mark.parametrize("groups", [1, 2, 3])
 def test_values_and_gradients_are_those_of_torch(groups: int) -> None:

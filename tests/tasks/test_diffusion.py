@@ -100,6 +100,27 @@ def test_guidance_one_is_the_conditional_model_and_zero_the_one_without_classes(
     np.testing.assert_array_equal(network.denoiser(STATE, labels, 0.0)(x, times), without)
 
 
+def test_labels_are_looked_at_only_where_training_never_hid_them() -> None:
+    batch = batch_of(6)
+
+    def labels(rate):
+        state = dataclasses.replace(STATE, hyper={"task.label_dropout": rate})
+        return ECHO.network.hidden(state, batch["label"], 6).tolist()
+
+    assert labels(jnp.float32(0.1)) == [3] * 6
+    assert labels(None) == labels(jnp.float32(0)) == batch["label"].tolist()
+    state = dataclasses.replace(STATE, hyper={"task.label_dropout": jnp.float32(0)})
+    with pytest.raises(UserError, match="trained with task.label_dropout"):
+        ECHO.network.guided(state, 2.0)
+    taught, untaught = (ECHO.predict(s, batch)["denoised"] for s in (STATE, state))
+    assert (taught != untaught).any()
+
+
+def test_classes_without_names_are_numbers() -> None:
+    task = dataclasses.replace(ECHO, class_names=())
+    assert task.sample(STATE, 0, count=4, steps=2)["samples"].captions == ("0", "1", "2", "0")
+
+
 @lru_cache(maxsize=1)
 def trained_shape():
     """The tiny experiment, and a state of which no part is zero."""

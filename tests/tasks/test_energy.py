@@ -1,5 +1,6 @@
 """Energies of images: what the loss is, that it stays bounded, and how other kinds of images are told apart."""
 
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -17,6 +18,7 @@ from dlvr_jax.tasks.energy import BOX, Energy
 from dlvr_jax.tasks.sampling.replay import drawn, put_back
 from dlvr_jax.tasks.task import Keys
 from tests.configs import ratios, run_steps, state_of, tiny
+from tests.metrics.small_features import written
 
 PATH = "configs/ebm/deep_ebm_fashion_mnist.py"
 NO_ADDITIONS = dict(data_noise=None, energy_l2=None)
@@ -147,7 +149,20 @@ def test_samples_are_repeatable_and_follow_their_options() -> None:
     assert made["samples"].images.shape == (5, 28, 28, 1)
     assert made["chains"].images.shape == (5, 28, 4 * 29, 1)
     assert len(made["buffer"].images) == 24
+    assert made["samples"].title == "Samples: 6 Langevin steps from noise"
+    assert task.sample(state, 3, count=1, steps=7, frames=4)["samples"].title.startswith("Samples: 9 ")
     again = task.sample(state, 3, count=5, steps=6, frames=4)
     np.testing.assert_array_equal(made["samples"].images, again["samples"].images)
     other = task.sample(state, 3, count=5, steps=6, frames=4, step_size=0.0)
     assert (made["samples"].images != other["samples"].images).any()
+
+
+def test_chains_are_judged_beside_as_many_images(tmp_path: Path) -> None:
+    net = written(tmp_path / "net", shape=(28, 28, 1))
+    experiment = tiny(PATH, task__features=str(net), task__trust_features="true")
+    state, task = state_of(experiment), experiment.task
+    count = len(state.carry) + 7
+    images = np.random.default_rng(0).integers(0, 256, (count, 28, 28, 1)).astype(np.uint8)
+    energies = np.arange(count, dtype=np.float32)
+    metrics = task.finish(state, {}, {"image": images, "energy": energies, "energy_noise": energies})
+    assert metrics["set_up/real_count"] == metrics["set_up/generated_count"] == len(state.carry)

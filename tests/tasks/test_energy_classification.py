@@ -1,8 +1,10 @@
 """Energies of classes of points: what they are, what their form can tell apart, and where they are low."""
 
+import dataclasses
 from functools import lru_cache
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +12,8 @@ import pytest
 from scipy.special import logsumexp
 
 from dlvr_jax.displays import HeatMap, Images
-from dlvr_jax.tasks.energy_classification import marginal
+from dlvr_jax.tasks.energy_classification import EnergyClassification, marginal
+from dlvr_jax.tasks.task import Keys
 from tests.configs import run_steps, state_of, tiny
 
 PATH = "configs/ebm/energy_two_moons.py"
@@ -90,3 +93,30 @@ def test_landscape_and_samples_are_drawn() -> None:
     made = task.sample(state, 1, count=7, steps=5)["samples"].images
     np.testing.assert_array_equal(made, task.sample(state, 1, count=7, steps=5)["samples"].images)
     assert made.shape == (1, 320, 320, 3)
+
+
+class Noisy(nn.Module):
+    """Energies with batch statistics and dropout."""
+
+    @nn.compact
+    def __call__(self, points: jax.Array, *, train: bool) -> jax.Array:
+        points = nn.BatchNorm(not train, momentum=0.5)(points)
+        return nn.Dense(2)(nn.Dropout(0.5, deterministic=not train)(points))
+
+
+@pytest.mark.parametrize("steps", [None, 2])
+def test_training_trains_the_model_statistics_and_dropout_with_it(steps: int | None) -> None:
+    experiment = tiny(PATH)
+    batch = {name: jnp.asarray(array) for name, array in experiment.training_batches()[0].items()}
+    task = EnergyClassification(Noisy(), (2,), ("a", "b"), steps)
+    params, variables = task.init(jax.random.key(0), batch)
+    carry = task.initial_carry(jax.random.key(0), batch)
+    state = dataclasses.replace(state_of(experiment), params=params, variables=variables, carry=carry)
+
+    def loss(step: int) -> tuple[Any, Any]:
+        (total, _), (after, _, _) = task.loss(params, state, batch, Keys(0, step), generative=0.0)
+        return float(total), after["batch_stats"]["BatchNorm_0"]["mean"]
+
+    one, other = loss(0), loss(1)
+    assert one[0] != other[0]  # another dropout
+    assert (one[1] != variables["batch_stats"]["BatchNorm_0"]["mean"]).all()

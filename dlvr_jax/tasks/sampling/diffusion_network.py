@@ -61,6 +61,13 @@ class Network:
         assert self.num_classes is not None
         return jnp.full(count, self.num_classes, jnp.int32)
 
+    def hidden(self, state: State, given: Labels, count: int) -> Labels:
+        """The label that says nothing, or these where training never hid any, so that nothing is known of that one."""
+        nothing, rate = self.no_class(count), state.hyper["task.label_dropout"]
+        if nothing is None or given is None:
+            return nothing
+        return given if rate is None else jnp.where(rate > 0, nothing, given)
+
     def asked(self, count: int, label: int | None) -> Labels:
         """This label for each, or all of them in turn; None for a model that takes none.
 
@@ -82,7 +89,10 @@ class Network:
         """
         if guidance == 1:
             return None
-        if not self.conditional or state.hyper["task.label_dropout"] is None:
+        rate = state.hyper["task.label_dropout"]
+        known = not isinstance(rate, jax.core.Tracer)  # outside of a program
+        untaught = rate is None or (known and float(rate) == 0)
+        if not self.conditional or untaught:
             raise UserError(f"guidance = {guidance:g}: only for a conditional model, trained with task.label_dropout")
         return guidance
 
