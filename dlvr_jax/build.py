@@ -202,6 +202,12 @@ def _check_wishes(experiment: Experiment) -> None:
         faults.append(f"eval.best = {best}: no such metric; there are {', '.join(directions)}")
     if best is not None and not e.data.spec.splits["validation"]:
         faults.append(f"eval.best = {best}: data.name = {e.flat['data.name']} has no validation split to choose by")
+    sizes = e.data.spec.splits
+    faults += [
+        f"data.name = {e.flat['data.name']}: its {name} split is empty" for name in ("train", "test") if not sizes[name]
+    ]
+    if e.flat["data.order"] == "streams" and e.examples_per_step > sizes["train"] > 0:
+        faults.append(f"data.order = streams: has {sizes['train']} examples for {e.examples_per_step} rows")
     if e.evaluation.sample_every is not None and getattr(e.task, "sample", None) is None:
         faults.append(f"eval.sample_every: {e.flat['task.name']} has nothing to sample; leave it none")
     if e.train.precision != "float32" and "dtype" not in fields_of(type(e.model)):
@@ -216,6 +222,8 @@ def _check_shapes(experiment: Experiment) -> None:
     try:
         carry = jax.eval_shape(e.task.initial_carry, e.evaluation_batch)
         jax.eval_shape(e.task.eval_step, e.abstract_state, e.evaluation_batch, carry)
+    except UserError:
+        raise
     except Exception as error:  # the model may be the user's own, and fail in any way
         shapes = {name: feature.shape for name, feature in e.data.spec.features.items()}
         raise UserError(

@@ -1,5 +1,6 @@
 """From a complete config to a finished run folder: what `train` and `reproduce` do."""
 
+import json
 import signal
 import sys
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from dlvr_jax.build import Experiment, build
 from dlvr_jax.check import Complete
 from dlvr_jax.errors import UserError
 from dlvr_jax.finish import finish
+from dlvr_jax.recorded import complete_of
 from dlvr_jax.reporting import console
 from dlvr_jax.run import Run
 from dlvr_jax.tasks.task import State
@@ -21,8 +23,8 @@ from dlvr_jax.training.evaluation import Split
 from dlvr_jax.training.loop import Stopped, Training, resume, train
 from dlvr_jax.training.sharding import Placement
 
-# Keys that may change when a run is resumed: of data the content counts, and another `mesh` is recorded as weaker.
-WHERE = ("data.path", "data.backing", "mesh.data", "train.keep")
+# Keys that may change when a run is resumed: how it runs, not what is trained. Another `mesh` is recorded as weaker.
+HOW = ("data.backing", "mesh.data", "train.keep")
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Start:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """The config but for where and how it runs, and the run that it starts from as "from"."""
+        """The config but for how it runs, and the run that it starts from as "from"."""
         return _what(self.complete.flat) | ({} if self.origin is None else {"from": str(self.origin.resolve())})
 
     @property
@@ -80,6 +82,7 @@ def launch(start: Start) -> int:
     Placement.over(experiment.devices)  # before there is a folder: are there that many?
     with run.locked():
         _refuse_what_is_no_run_of(run, start)  # again, now that no other process can make it one
+        _refuse_other_data(run, experiment)
         if run.summary() is not None:
             print(f"{run.path} is finished; its report: {_report(run)}; for a new run change the config or --workdir")
             return 0
@@ -101,27 +104,31 @@ def _refuse_what_is_no_run_of(run: Run, start: Start) -> None:
         if run.path.is_file() or any(e.name not in ours and e.name[0] != "." for e in run.path.glob("*")):
             raise UserError(f"{run.path} is not empty and holds no run; choose another --workdir")
         return
-    here, there = start.identity, _what(config.flatten(run.config)) | _from(run)
-    if config.fingerprint(here) != config.fingerprint(there):
-        key = next(key for key in sorted(here.keys() | there.keys()) if _json(here.get(key)) != there.get(key))
+    here, there = start.identity, _what(complete_of(run).flat) | _from(run)
+    for key in sorted(here.keys() | there.keys()):
+        if here.get(key) == there.get(key):
+            continue
         raise UserError(
             f"{run.path} holds a run of another config: {key} is {there.get(key)!r} there, {here.get(key)!r} here; "
             "choose another --workdir, or --from to start from its last state"
         )
 
 
+def _refuse_other_data(run: Run, experiment: Experiment) -> None:
+    """The files that a run was trained on may have been changed since."""
+    if run.exists() and run.environment["data"] != experiment.data.fingerprint():
+        raise UserError(f"{run.path} was trained on other data than these; choose another --workdir, or find its data")
+
+
 def _what(flat: dict[str, Any]) -> dict[str, Any]:
-    """What is trained, without where the data lie, what is kept and how many devices share the work."""
-    return {key: value for key, value in flat.items() if key not in WHERE}
+    """What is trained, without what is kept and how many devices share the work; JSON's form of each value."""
+    known: dict[str, Any] = json.loads(json.dumps({key: value for key, value in flat.items() if key not in HOW}))
+    return known
 
 
 def _from(run: Run) -> dict[str, str]:
     origin = run.record.get("from")
     return {} if origin is None else {"from": origin["run"]}
-
-
-def _json(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
 
 
 def _train(run: Run, start: Start, experiment: Experiment, count: CompileCount) -> int:
@@ -137,6 +144,8 @@ def _train(run: Run, start: Start, experiment: Experiment, count: CompileCount) 
     if is_new:
         run.write("environment.json", environment)
         run.write("config.json", start.record(int(state.step)))
+    else:  # how it runs from now on
+        run.write("config.json", start.record(run.record["from"]["step"] if run.record.get("from") else 0))
     console.print_differences(run.record)
     console.print_parameters([(n, p.shape, p.dtype, p.size) for n, p in named_leaves(state.params).items()])
     splits = {"train": Split.place(experiment.training_batches(), placement)}
@@ -165,8 +174,6 @@ def _environment(experiment: Experiment) -> dict[str, Any]:
 def _note_resumption(run: Run, now: dict[str, Any]) -> dict[str, Any]:
     """The environment that the run began in, with what differs now added to it."""
     recorded = run.environment
-    if recorded["data"] != now["data"]:
-        raise UserError(f"{run.path} was trained on other data than these; choose another --workdir, or find its data")
     changes = guarantee.differences(recorded, now)
     for change in changes:
         console.warn(f"resumed under another environment: {change}")

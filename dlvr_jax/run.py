@@ -10,6 +10,7 @@ summary.json       what came out; its presence means finished; the report and Te
 
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -89,9 +90,12 @@ class Run:
             os.fsync(file.fileno())
 
     def cut_metrics(self, step: int) -> None:
-        """Drops what a killed process wrote after the checkpoint of `step`, and the lines of a test."""
+        """Drops what a killed process wrote after the checkpoint of `step`, samples too, and the lines of a test."""
         kept = [line for line in self.metrics() if line["step"] <= step and line["split"] != "test"]
         write_text(self.path / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in kept))
+        for folder in (self.path / "samples").glob("*"):
+            if folder.name.isdecimal() and int(folder.name) > step:
+                shutil.rmtree(folder)
 
     def write_displays(self, step: int, shown: Mapping[str, displays.Display]) -> None:
         """Saves displays under `samples/<step>/`."""

@@ -27,6 +27,10 @@ PACKAGES = (
     "numpy",
     "ml-collections",
     "tensorflow-datasets",
+    "scikit-learn",
+    "scipy",
+    "sacrebleu",
+    "tokenizers",
 )
 FLAGS = ("XLA_", "JAX_", "LIBTPU_INIT_ARGS", "NVIDIA_TF32_OVERRIDE")  # beginnings of variables that decide bits
 NO_FLAGS = ("JAX_COMPILATION_CACHE", "JAX_PERSISTENT_CACHE")

@@ -28,6 +28,8 @@ def sample(argv: Sequence[str]) -> int:
     parser.add_argument("--step", type=int, help="of the checkpoint to take (default: the newest whole one)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the page (default: sample.html in the run's folder)")
     known, rest = parser.parse_known_args(argv)
+    if not 0 <= known.seed < 2**32:
+        raise UserError(f"--seed {known.seed}: must be between 0 and {2**32 - 1}")
     run = Run(known.run)
     complete, environment = complete_of(run), run.environment
     runtime.start(environment["cpu"]["threads"], complete.flat["mesh.data"])

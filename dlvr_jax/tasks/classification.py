@@ -123,7 +123,7 @@ class Classification:
         """See Objective: loss, accuracy, top-5, macro precision, recall and F1, F1 per class, calibration error."""
         return finish_classification(sums)
 
-    def show(self, batch: Batch, outputs: Outputs) -> dict[str, Display]:
+    def show(self, batch: Batch, outputs: Mapping[str, np.ndarray]) -> dict[str, Display]:
         """See Task: the pictures, each with its prediction."""
         said = zip(np.asarray(outputs["prediction"]), np.asarray(outputs["probabilities"]).max(-1), strict=True)
         captions = tuple(f"{self.class_names[label]} {confidence:.2f}" for label, confidence in said)

@@ -19,7 +19,7 @@ import numpy as np
 
 from dlvr_jax.errors import UserError
 
-FORMAT = 1
+FORMAT = 2
 Leaves = dict[str, np.ndarray]
 
 

@@ -139,7 +139,7 @@ def _loop(
     batches, program = payloads(split.batches, step, t.last, per_call=per_call), None
     while step < t.last and not _stops_early(t, step):
         payload = split.placement.rows(next(batches), leading)
-        program = program or train_program(t.task, per_call, t.state, split.resident, payload)
+        program = program or _program(t, payload)
         t.state, sums = program(t.state, split.resident, payload)  # dispatched; nothing below waits unless it is due
         pending.append(sums)
         step += per_call
@@ -160,7 +160,7 @@ def _loop(
             log("validation", metrics)
             progress.note(_evaluation_line(t, step, metrics))
 
-        if t.evaluation.sample_every and due(step, t.evaluation.sample_every, t.last):
+        if t.evaluation.sample_every and step < t.last and due(step, t.evaluation.sample_every, t.last):
             _stop_if_failed(t)
             _show_samples(t, step)
 
@@ -176,6 +176,17 @@ def _loop(
             raise Stopped(interrupt.signal, step)
     batches.close()
     checkpoints.wait()
+
+
+def _program(t: Training, payload: Any) -> Any:
+    """The compiled step. What only training does may fail here for the first time, in a model of the user's own."""
+    try:
+        return train_program(t.task, t.train.steps_per_call, t.state, t.splits["train"].resident, payload)
+    except UserError:
+        raise
+    except Exception as error:
+        first = str(error).splitlines()[0] if str(error) else ""
+        raise UserError(f"the training step fails: {type(error).__name__}: {first}") from error
 
 
 def _save(t: Training, checkpoints: Checkpoints, step: int) -> None:

@@ -28,7 +28,8 @@ def row(text: str, name: str) -> list[str]:
     return [cell.strip() for cell in line.split("  ") if cell.strip()]
 
 
-def test_every_config_of_the_project_works(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_config_of_the_project_works(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     list_configs([])
     text = capsys.readouterr().out
     for path in (config.ROOT / "configs").glob("*/[!_]*.py"):

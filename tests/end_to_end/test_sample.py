@@ -7,7 +7,7 @@ import pytest
 from dlvr_jax.errors import UserError
 from experiments.evaluate import evaluate
 from experiments.predict import predict
-from experiments.sample import sample
+from experiments.sample import _options, sample
 from experiments.train import train
 from tests.configs import every_config, tiny
 from tests.end_to_end.conftest import Launch
@@ -33,5 +33,23 @@ def test_a_run_of_every_config_can_be_looked_at(path: str, tmp_path: Path, capsy
 def test_a_wrong_option_is_told_with_those_that_there_are(tiny_run: Path, launch: Launch) -> None:
     done = launch("predict", tiny_run, "--count", 1000)
     assert done.returncode == 1 and "the test split has 32 examples" in done.stderr
+    done = launch("sample", tiny_run, "--seed", -1)
+    assert done.returncode == 1 and "--seed -1: must be between 0 and" in done.stderr
     done = launch("predict", tiny_run, "--split", "tset")
     assert done.returncode == 1 and "the tset split has 0 examples" in done.stderr
+
+
+def test_options_of_sample_are_checked_against_its_signature() -> None:
+    sampler = tiny("configs/transformer/gpt_shakespeare_1m.py").task.sample
+    assert sampler is not None
+    assert _options(sampler, ["--temperature=1", "--prompt=to be", "--top_k=none"]) == {
+        "temperature": 1.0,
+        "prompt": "to be",
+        "top_k": None,
+    }
+    with pytest.raises(UserError) as caught:
+        _options(sampler, ["--temprature=1", "--top_p=2", "loud"])
+    for fault, part in zip(
+        caught.value.faults, ('did you mean "temperature"', "between 0 and 1", "--NAME=VALUE"), strict=True
+    ):
+        assert part in fault
