@@ -42,8 +42,9 @@ def spam(
 
     Mails whose words are the same, so far, are one. The split follows from the first 160 words, so that from this
     `max_length` on no words of one split are those of another. Their ids may be, where only rare words differ: with
-    the defaults, 11 examples of test are in train. `path` names the folder that holds easy-ham-1, easy-ham-2, hard-ham-1, spam-1 and
-    spam-2.
+    the defaults, 11 examples of test are in train.
+
+    `path` names the folder that holds easy-ham-1, easy-ham-2, hard-ham-1, spam-1 and spam-2.
     """
     check_path(_ORIGIN, path)
     splits = {"train": 4_623, "validation": 589, "test": 535}
