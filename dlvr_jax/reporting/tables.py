@@ -13,14 +13,14 @@ from dlvr_jax import displays
 from dlvr_jax.displays import Display
 
 _PIPED = 1000  # columns: a row stays on its line, for grep
-_UNFOLDED = 32  # columns: cells no longer than this are folded last
+_UNFOLDED = 40  # columns: cells no longer than this are folded last
 _LAST = 10  # columns: the least that stays for the last column
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> None:
     """Prints to stdout, with an empty line after it; `right` names the columns of numbers.
 
-    Where the rows do not fit, the last column is folded and cells of more than 32 characters, then the other columns.
+    Where the rows do not fit, the last column is folded and cells of more than 40 characters, then the other columns.
     """
     console = _console()
     widths = _widths(header, rows, console.width)
