@@ -161,7 +161,7 @@ class ContrastiveDivergence:
             "chains": strips(as_bytes(seen), f"Gibbs chains of {taken} steps, from random pixels"),
         }
 
-    def show(self, batch: Batch, outputs: Outputs) -> dict[str, Display]:
+    def show(self, batch: Batch, outputs: Mapping[str, np.ndarray]) -> dict[str, Display]:
         """See Task: the binary images above their reconstructions."""
         given = np.asarray(self._visible(batch)).reshape(-1, *self.image_shape)
         both = np.concatenate([given, np.asarray(outputs["reconstruction"])], axis=1)
@@ -183,7 +183,7 @@ class ContrastiveDivergence:
         }
         return {
             "receptive_fields": self._fields(state.params),
-            **self.show(some, self.predict(state, some)),
+            **self.show(some, jax.device_get(self.predict(state, some))),
             "free_energies": _free_energies(energies),
         }
 
