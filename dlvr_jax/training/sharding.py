@@ -10,7 +10,6 @@ from typing import Any
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array
 
 from dlvr_jax.errors import UserError
 from dlvr_jax.tasks.task import State
@@ -47,7 +46,7 @@ class Placement:
         carry = jax.tree.map(lambda leaf: jax.device_put(leaf, self._of_carry(leaf, int(micro > 1))), state.carry)
         return dataclasses.replace(self.everywhere(dataclasses.replace(state, carry=None)), carry=carry)
 
-    def _of_carry(self, leaf: Array, axis: int) -> NamedSharding:
+    def _of_carry(self, leaf: Any, axis: int) -> NamedSharding:
         splits = leaf.ndim > axis and leaf.shape[axis] % self.mesh.size == 0
         return NamedSharding(self.mesh, PartitionSpec(*([None] * axis), "data") if splits else PartitionSpec())
 
