@@ -4,10 +4,11 @@ import jax
 import numpy as np
 import pytest
 
+from dlvr_jax.build import Experiment
 from dlvr_jax.data.batches import assemble
 from dlvr_jax.training import population
 from dlvr_jax.training.checkpoint import named_leaves, tree_digest
-from dlvr_jax.training.compiled import initial_state, train_program
+from dlvr_jax.training.compiled import initial_state
 from dlvr_jax.training.evaluation import Split, add_up, evaluate
 from dlvr_jax.training.sharding import Placement
 from tests.configs import every_config, ratios, run_steps, state_of, tiny
@@ -60,10 +61,9 @@ def test_a_population_of_three_agrees_with_solo_runs(path: str) -> None:
     )
     for k in range(3):
         alone = initial_state(experiment.task, seeds[k], rates[k], experiment.example_batch)
-        arguments = alone, batches.resident, batches.payload(k)
-        after, own = train_program(experiment.task, 1, *arguments)(*arguments)
+        after, own = jax.jit(experiment.task.train_step)(alone, assemble(batches.resident, batches.payload(k)))
         for name in _losses(own):
-            np.testing.assert_allclose(sums[name][0][k], own[name][0], **LOSS)
+            np.testing.assert_allclose(sums[name][0][k], own[name][0], **_tolerance(experiment))
         _assert_close(population.member(together, k).params, after.params)
 
 
@@ -79,7 +79,7 @@ def test_devices_that_share_the_batch_agree_with_one(path: str, devices: int) ->
     rows = placement.rows(batches.payload(0), int(experiment.task.micro > 1))
     shared, sums = step(state, resident, rows)
     for name in _losses(sums):
-        np.testing.assert_allclose(sums[name][0], alone[0][name][0], **LOSS)
+        np.testing.assert_allclose(sums[name][0], alone[0][name][0], **_tolerance(experiment))
     _assert_close(shared.params, one.params)
 
 
@@ -131,6 +131,11 @@ def test_sums_do_not_depend_on_how_they_are_grouped() -> None:
 def _losses(sums) -> list[str]:
     """A task of several players has several."""
     return [name for name in sums if name.endswith("loss")]
+
+
+def _tolerance(experiment: Experiment) -> dict[str, float]:
+    """Of a loss: where a step has updates within it, later losses carry what rounding did to parameters before them."""
+    return LOSS if experiment.task.batches_per_step == 1 else GRADIENT
 
 
 def _assert_close(a, b) -> None:
