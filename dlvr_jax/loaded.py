@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from dlvr_jax import runtime
-from dlvr_jax.build import Experiment, build
+from dlvr_jax.build import Experiment
 from dlvr_jax.data.sources import Feature
 from dlvr_jax.errors import UserError
-from dlvr_jax.recorded import complete_of, restored
+from dlvr_jax.recorded import experiment_of, restored
 from dlvr_jax.run import Run
 from dlvr_jax.tasks.task import Params, State, Variables, evaluated
 from dlvr_jax.training.compiled import predict_program
@@ -40,9 +39,7 @@ class Loaded:
 def load(path: Path) -> Loaded:
     """See `dlvr_jax.load`."""
     run = Run(path)
-    complete = complete_of(run)
-    runtime.start(run.environment["cpu"]["threads"], complete.flat["mesh.data"])
-    experiment = build(complete.flat)
+    experiment = experiment_of(run)
     training = restored(run, experiment)
     state = chosen_state(training)
     params, variables = evaluated(state)

@@ -1,7 +1,7 @@
 """From a run folder back to the objects that it was made with: by its own record, not its config file."""
 
-from dlvr_jax import check, config
-from dlvr_jax.build import Experiment
+from dlvr_jax import check, config, runtime
+from dlvr_jax.build import Experiment, build
 from dlvr_jax.errors import UserError
 from dlvr_jax.reporting.console import warn
 from dlvr_jax.run import Run
@@ -30,6 +30,17 @@ def complete_of(run: Run) -> check.Complete:
         raise UserError(*(f"{run.path / 'config.json'}: {fault}" for fault in error.faults)) from None
     origin = {key: record["origin"].get(key, "default") for key in complete.flat}
     return check.Complete(complete.flat, origin)
+
+
+def experiment_of(run: Run) -> Experiment:
+    """What the run's record names, on as many CPU threads as it had.
+
+    Raises:
+        UserError: as `complete_of` and `build` do.
+    """
+    complete = complete_of(run)
+    runtime.start(run.environment["cpu"]["threads"], complete.flat["mesh.data"])
+    return build(complete.flat)
 
 
 def restored(run: Run, experiment: Experiment, step: int | None = None) -> Training:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dlvr_jax import guarantee, runtime
-from dlvr_jax.build import Experiment, build
+from dlvr_jax.build import Experiment
 from dlvr_jax.compare import unequal
 from dlvr_jax.errors import UserError
-from dlvr_jax.recorded import complete_of, restored
+from dlvr_jax.recorded import experiment_of, restored
 from dlvr_jax.reporting import console
 from dlvr_jax.run import Run
 from dlvr_jax.training.evaluation import Split
@@ -25,9 +25,7 @@ def evaluate(argv: Sequence[str]) -> int:
     parser.add_argument("--step", type=int, help="of the checkpoint to take (default: the newest whole one)")
     known = parser.parse_args(argv)
     run = Run(known.run)
-    complete, environment = complete_of(run), run.environment
-    runtime.start(environment["cpu"]["threads"], complete.flat["mesh.data"])
-    experiment = build(complete.flat)
+    experiment = experiment_of(run)
     _check_split(experiment, known.split)
     training = restored(run, experiment, known.step)
     metrics = _metrics(experiment, training, known.split)

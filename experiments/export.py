@@ -5,12 +5,11 @@ from pathlib import Path
 
 import jax
 
-from dlvr_jax import runtime
-from dlvr_jax.build import Experiment, build
+from dlvr_jax.build import Experiment
 from dlvr_jax.errors import UserError
 from dlvr_jax.metrics.feature_file import About, arguments_of, write
 from dlvr_jax.metrics.features import ACCURACY, FeatureNet, captured
-from dlvr_jax.recorded import complete_of, restored
+from dlvr_jax.recorded import experiment_of, restored
 from dlvr_jax.run import Run
 from dlvr_jax.tasks.task import State, evaluated
 from dlvr_jax.training.evaluation import Split
@@ -27,9 +26,7 @@ def export(argv: Sequence[str]) -> None:
     parser.add_argument("--out", metavar="FILE", type=Path, help="where to (default: RUN/model.safetensors)")
     known = parser.parse_args(argv)
     run = Run(known.run)
-    complete, environment = complete_of(run), run.environment
-    runtime.start(environment["cpu"]["threads"], complete.flat["mesh.data"])
-    experiment = build(complete.flat)
+    experiment = experiment_of(run)
     state = chosen_state(restored(run, experiment))
     _check(experiment, state)
     about = _about(experiment, state, run.record["fingerprint"])

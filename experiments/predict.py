@@ -5,10 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dlvr_jax import runtime
-from dlvr_jax.build import build
 from dlvr_jax.errors import UserError
-from dlvr_jax.recorded import complete_of, restored
+from dlvr_jax.recorded import experiment_of, restored
 from dlvr_jax.reporting.page import write_displays_page
 from dlvr_jax.reporting.tables import print_displays
 from dlvr_jax.run import Run
@@ -28,9 +26,7 @@ def predict(argv: Sequence[str]) -> int:
     parser.add_argument("--out", type=Path, metavar="FILE", help="the page (default: predict.html in the run's folder)")
     known = parser.parse_args(argv)
     run = Run(known.run)
-    complete, environment = complete_of(run), run.environment
-    runtime.start(environment["cpu"]["threads"], complete.flat["mesh.data"])
-    experiment = build(complete.flat)
+    experiment = experiment_of(run)
     if experiment.task.show is None:
         raise UserError(f"{run.path}: {experiment.flat['task.name']} has no predictions to show; try sample")
     size = experiment.data.spec.splits.get(known.split, 0)

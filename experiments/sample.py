@@ -7,10 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from dlvr_jax import runtime
-from dlvr_jax.build import build
 from dlvr_jax.errors import UserError
-from dlvr_jax.recorded import complete_of, restored
+from dlvr_jax.recorded import experiment_of, restored
 from dlvr_jax.reporting.page import write_displays_page
 from dlvr_jax.reporting.tables import print_displays
 from dlvr_jax.run import Run
@@ -31,9 +29,7 @@ def sample(argv: Sequence[str]) -> int:
     if not 0 <= known.seed < 2**32:
         raise UserError(f"--seed {known.seed}: must be between 0 and {2**32 - 1}")
     run = Run(known.run)
-    complete, environment = complete_of(run), run.environment
-    runtime.start(environment["cpu"]["threads"], complete.flat["mesh.data"])
-    experiment = build(complete.flat)
+    experiment = experiment_of(run)
     if experiment.task.sample is None:
         raise UserError(f"{run.path}: {experiment.flat['task.name']} has nothing to sample; try predict")
     options = _options(experiment.task.sample, rest)
