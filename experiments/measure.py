@@ -132,6 +132,8 @@ def _result(
             )
     summaries = [run.summary() or {} for run in runs]
     names = [name for name in headline(summaries[0]["metrics"]) if name.startswith("test/")]
+    windows = [_last_window(run) for run in runs]
+    training = {f"train/{name}": Spread.over([window[name] for window in windows]) for name in windows[0]}
     best = runs[0].config["eval"]["best"]
     metric = best or next(iter(task.directions))
     commits = {json.dumps(summary["git"], sort_keys=True): summary["git"] for summary in summaries}
@@ -145,7 +147,8 @@ def _result(
         seeds=seeds,
         metric=f"test/{metric}",
         lower_is_better=task.directions[metric] == "lower",
-        metrics={name: Spread.over([summary["metrics"][name] for summary in summaries]) for name in names},
+        metrics={name: Spread.over([summary["metrics"][name] for summary in summaries]) for name in names} | training,
+        history=[_history(run, metric) for run in runs],
         seconds=Spread.over([summary["seconds"] for summary in summaries]),
         parameters=summaries[0]["parameters"],
         steps=summaries[0]["step"],
@@ -156,6 +159,21 @@ def _result(
         versions=environments[0]["versions"],
         git=[commits[key] for key in sorted(commits)],
     )
+
+
+def _last_window(run: Run) -> dict[str, float]:
+    """What the task logged of the last training steps; not what is the update's: rates and norms of parameters."""
+    window = [line for line in run.metrics() if line["split"] == "train"][-1]
+    return {
+        name: value
+        for name, value in window.items()
+        if isinstance(value, float) and not name.endswith(("learning_rate", "update_norm", "parameter_norm"))
+    }
+
+
+def _history(run: Run, metric: str) -> dict[str, float]:
+    """The metric of each validation, by its step."""
+    return {str(line["step"]): line[metric] for line in run.metrics() if line["split"] == "validation"}
 
 
 def _print(result: Result, out: Path) -> None:

@@ -7,7 +7,9 @@
      "date": "2026-01-31",
      "seeds": [0, 1, 2],
      "metric": "test/accuracy", "lower_is_better": false,                                the one that counts
-     "metrics": {"test/accuracy": {"mean": 0.99, "std": 0.001, "values": [...]}, ...},   a value for each seed
+     "metrics": {"test/accuracy": {"mean": 0.99, "std": 0.001, "values": [...]}, ...},   a value for each seed; those
+                                                        of training are of its last logged window
+     "history": [{"100": 0.9, "200": 0.95}, ...],       of each seed: that metric on validation, by step
      "seconds": {"mean": ..., "std": ..., "values": [...]},                              of training
      "parameters": 61706, "steps": 281, "params_sha256": [...],
      "data": {...}, "device": {...}, "cpu": {...}, "versions": {...}, "git": [{"commit": ..., "dirty": false}]}
@@ -61,6 +63,7 @@ class Result:
     metric: str
     lower_is_better: bool
     metrics: dict[str, Spread]
+    history: list[dict[str, float]]
     seconds: Spread
     parameters: int
     steps: int

@@ -19,14 +19,25 @@ def page(results: Sequence[Result]) -> str:
     parts = [_HEAD]
     for family in sorted({result.family for result in results}):
         own = [result for result in results if result.family == family]
-        parts += [f"## {family}\n", _table(_COLUMNS, [_row(result) for result in own])]
+        parts += [f"## {family}\n", _table(_COLUMNS, [_row(result) for result in own]), "".join(map(_more, own))]
     return "\n".join(parts if results else [_HEAD, "None yet.\n"])
 
 
-def _row(result: Result) -> tuple[str, ...]:
+def _name(result: Result) -> str:
     flags = "".join(f" {key}={value}" for key, value in sorted(result.flags.items()))
+    return Path(result.config).name.replace(".py", "") + flags
+
+
+def _more(result: Result) -> str:
+    """Everything else that was measured, as an item of a list; the way of the metric that counts, of the first seed."""
+    others = ", ".join(f"{name} {spread}" for name, spread in result.metrics.items() if name != result.metric)
+    way = ", ".join(f"{number(value)} ({step})" for step, value in result.history[0].items())
+    return f"- {_name(result)}: {others}. On validation, of seed {result.seeds[0]} (after so many steps): {way}.\n"
+
+
+def _row(result: Result) -> tuple[str, ...]:
     return (
-        Path(result.config).name.replace(".py", "") + flags,
+        _name(result),
         f"{result.metric} {result.value}",
         ", ".join(map(str, result.seeds)),
         number(result.parameters),

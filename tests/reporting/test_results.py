@@ -22,6 +22,7 @@ def result(config: str = "configs/cnn/lenet5_digits.py", accuracies: tuple[float
         metric="test/accuracy",
         lower_is_better=False,
         metrics={"test/accuracy": Spread.over(accuracies), "test/loss": Spread.over([0.1] * len(accuracies))},
+        history=[{"100": 0.5, "281": 0.9}] * len(accuracies),
         seconds=Spread.over([70.0] * len(accuracies)),
         parameters=61_706,
         steps=281,
@@ -74,6 +75,7 @@ def test_the_page_has_a_table_a_family_and_is_the_same_for_the_same_results(tmp_
     ):
         assert part in rows[3]
     assert "a train.epochs=3" in rows[3] and "A \\| B, 2 threads" in rows[3] and "`./launch.sh measure" in rows[3]
+    assert "- a train.epochs=3: test/loss 0.1000 ± 0.0000. On validation, of seed 0 (after so many steps): 0.5" in text
     assert "None yet" in page([])
 
 
