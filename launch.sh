@@ -203,4 +203,4 @@ if [ "$verb" = test ]; then
     [ "$platform" != cpu ] || set -- --numprocesses auto --maxprocesses 8 --dist loadgroup "$@"
     exec "$python" -m pytest "$@"
 fi
-exec "$python" -m "experiments.$verb" "$@"
+exec "$python" -m experiments "$verb" "$@"

@@ -37,8 +37,16 @@ NO_FLAGS = ("JAX_COMPILATION_CACHE", "JAX_PERSISTENT_CACHE")
 
 
 def cache_folder() -> Path:
-    """Where data and compiled programs are kept: `DLVR_CACHE`, or `~/.cache/dlvr_jax`."""
-    return Path(os.environ.get("DLVR_CACHE") or "~/.cache/dlvr_jax").expanduser().absolute()
+    """Where data and compiled programs are kept: `DLVR_CACHE`, or `~/.cache/dlvr_jax`.
+
+    Raises:
+        UserError: there is no such home.
+    """
+    path = os.environ.get("DLVR_CACHE") or "~/.cache/dlvr_jax"
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError:
+        raise UserError(f"DLVR_CACHE={path}: there is no such home directory; set it to a folder") from None
 
 
 def start(threads: int | None = None, devices: int = 1) -> None:

@@ -30,6 +30,8 @@ def arguments(verb: str, about: str) -> Arguments:
 
 def main(program: Callable[[Sequence[str]], int | None]) -> None:
     """Runs a program on the command line's arguments and exits with its code; a user's mistake is printed, code 1."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # by `python -m experiments`
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.stdout, sys.stderr = sys.stdout or io.StringIO(), sys.stderr or io.StringIO()  # where they are closed
     try:
         code = program(sys.argv[1:])

@@ -99,7 +99,7 @@ def house(tmp_path: Path) -> House:
 
 def test_no_argument_trains_the_default(house: House) -> None:
     result = house.launch()
-    assert result.values("argument") == ["-m", "experiments.train", "configs/cnn/lenet5_digits.py"]
+    assert result.values("argument") == ["-m", "experiments", "train", "configs/cnn/lenet5_digits.py"]
     assert (result.code, house.made()) == (0, 1)
     assert "setting up" in result.err and "Python" in result.err
 
@@ -108,7 +108,7 @@ def test_a_call_after_set_up_starts_nothing_but_the_program(house: House) -> Non
     house.launch("train")
     house.calls.write_text("")
     assert house.launch("report", "RUN").code == 0
-    assert house.calls.read_text() == "python -m experiments.report RUN\n"
+    assert house.calls.read_text() == "python -m experiments report RUN\n"
 
 
 @pytest.mark.parametrize("way", ["absolute", "absolute link", "relative link", "link to a link", "relative"])
@@ -129,7 +129,7 @@ def test_the_call_keeps_folder_and_arguments(house: House, way: str) -> None:
             (elsewhere / "second").symlink_to("link")
             script = elsewhere / "second"
     result = house.launch("train", "x y", "", "--a=$b", script=script, cwd=elsewhere, PYTHONPATH="/own")
-    assert result.values("argument") == ["-m", "experiments.train", "x y", "", "--a=$b"]
+    assert result.values("argument") == ["-m", "experiments", "train", "x y", "", "--a=$b"]
     assert result.values("cwd") == [str(elsewhere)]
     assert result.values("path") == [f"{house.root}:/own:{elsewhere}"]
 
@@ -263,7 +263,7 @@ def test_another_python_that_is_asked_for_makes_the_environment_anew(house: Hous
 
 def test_an_interpreter_is_used_as_it_is(house: House) -> None:
     result = house.launch("train", DLVR_VENV="none", DLVR_PYTHON="python3.13")
-    assert result.code == 0 and result.values("argument")[:2] == ["-m", "experiments.train"]
+    assert result.code == 0 and result.values("argument")[:3] == ["-m", "experiments", "train"]
     assert house.made() == 0 and not house.venv.exists()
 
 

@@ -19,7 +19,7 @@ def start(*arguments: str, **environment: str) -> subprocess.Popen:
     """`launch.sh train` without its set-up."""
     path = os.pathsep.join(filter(None, [environment.pop("PYTHONPATH", ""), str(ROOT)]))
     return subprocess.Popen(
-        [sys.executable, "-m", "experiments.train", *arguments],
+        [sys.executable, "-m", "experiments", "train", *arguments],
         env={**os.environ, **environment, "PYTHONPATH": path},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -57,6 +57,16 @@ def test_a_second_process_with_another_learning_rate_compiles_nothing(tmp_path: 
         assert code == 0, errors
     first, second = summary(tmp_path / "first")["compiled"], summary(tmp_path / "second")["compiled"]
     assert first["cache_hits"] < first["programs"] == second["programs"] == second["cache_hits"]
+
+
+def test_an_interrupt_during_the_imports_ends_the_process_without_a_traceback() -> None:
+    process = start(TINY, PYTHONPROFILEIMPORTTIME="1")
+    assert process.stderr is not None
+    while "numpy" not in process.stderr.readline():  # of the imports of `train`, after those of `__main__`
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    code, _, errors = end(process)
+    assert code == -signal.SIGINT and "Traceback" not in errors
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
