@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from dlvr_jax import check, config
+from dlvr_jax import check, config, runtime
 from dlvr_jax.build import Experiment, build
 from dlvr_jax.training.compiled import initial_state, train_program
 
@@ -28,6 +28,16 @@ def tiny(path: str, **flags: str) -> Experiment:
     )
 
 
+def plain(path: str, **flags: str) -> Experiment:
+    """`tiny` with plain gradient descent and one update of each player: the form that is compared with other forms.
+
+    What rounding does to a first update, the next ones multiply.
+    """
+    alike = dict(optimizer__name="sgd", optimizer__schedule="constant", optimizer__weight_decay="none")
+    once = {"task__critic_steps": "1"} if "task.critic_steps" in tiny(path).flat else {}
+    return tiny(path, **alike, **once, **flags)
+
+
 def state_of(experiment: Experiment, seed: int = 0):
     """Its state before the first update."""
     return initial_state(experiment.task, seed, experiment.hyper, experiment.example_batch)
@@ -43,6 +53,12 @@ def run_steps(experiment: Experiment, state, steps: int):
         )
         sums.append(jax.device_get(one))
     return state, sums
+
+
+def compiled(function, *arguments):
+    """A function compiled for these arguments with the options of a run."""
+    traced = jax.jit(function).trace(*arguments)
+    return traced.lower().compile(runtime.compiler_options(traced.jaxpr))
 
 
 def ratios(sums) -> dict[str, np.ndarray]:

@@ -4,13 +4,12 @@ import jax
 import numpy as np
 import pytest
 
-from dlvr_jax.data.batches import assemble
 from dlvr_jax.training import population
 from dlvr_jax.training.checkpoint import named_leaves, tree_digest
-from dlvr_jax.training.compiled import initial_state
+from dlvr_jax.training.compiled import initial_state, train_program
 from dlvr_jax.training.evaluation import Split, add_up, evaluate
 from dlvr_jax.training.sharding import Placement
-from tests.configs import every_config, ratios, run_steps, state_of, tiny
+from tests.configs import compiled, every_config, plain, ratios, run_steps, state_of, tiny
 
 # One update in another form sums the same numbers in another order: f32 rounding of a loss of order 1, of gradients.
 LOSS = dict(rtol=2e-6, atol=2e-6)
@@ -31,8 +30,7 @@ def test_the_loss_falls(path: str) -> None:
 @every_config
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_every_parameter_has_a_finite_gradient_that_is_not_zero(path: str, precision: str) -> None:
-    plain = dict(optimizer__name="sgd", optimizer__schedule="constant", optimizer__weight_decay="none")
-    experiment = tiny(path, train__precision=precision, **plain)
+    experiment = plain(path) if precision == "float32" else plain(path, train__precision=precision)
     before = jax.device_get(state_of(experiment))
     after, _ = run_steps(experiment, state_of(experiment), 3)
     for name, leaf in named_leaves(jax.device_get(after.params)).items():
@@ -50,17 +48,17 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(path: str) -> No
 
 @every_config
 def test_a_population_of_three_agrees_with_solo_runs(path: str) -> None:
-    experiment = tiny(path, optimizer__name="sgd", optimizer__schedule="constant", **_one_update(path))
+    experiment = plain(path)
     batches, seeds = experiment.training_batches(), (3, 4, 5)
     rates = [{**experiment.hyper, "optimizer.learning_rate": 0.01 * (k + 1)} for k in range(3)]
     states = population.initial_states(experiment.task, seeds, rates, experiment.example_batch)
     payloads = jax.tree.map(lambda *leaves: np.stack(leaves), *(batches.payload(k) for k in range(3)))
-    together, sums = jax.jit(population.train_step(experiment.task, own_batches=True))(
-        states, batches.resident, payloads
-    )
+    arguments = states, batches.resident, payloads
+    together, sums = compiled(population.train_step(experiment.task, own_batches=True), *arguments)(*arguments)
     for k in range(3):
         alone = initial_state(experiment.task, seeds[k], rates[k], experiment.example_batch)
-        after, own = jax.jit(experiment.task.train_step)(alone, assemble(batches.resident, batches.payload(k)))
+        step = train_program(experiment.task, 1, alone, batches.resident, batches.payload(k))
+        after, own = step(alone, batches.resident, batches.payload(k))
         for name in _losses(own):
             np.testing.assert_allclose(sums[name][0][k], own[name][0], **_tolerance(name))
         _assert_close(population.member(together, k).params, after.params)
@@ -69,14 +67,13 @@ def test_a_population_of_three_agrees_with_solo_runs(path: str) -> None:
 @every_config
 @pytest.mark.parametrize("devices", [2, 8])
 def test_devices_that_share_the_batch_agree_with_one(path: str, devices: int) -> None:
-    experiment = tiny(path, optimizer__name="sgd", optimizer__schedule="constant", **_one_update(path))
+    experiment = plain(path)
     batches, placement = experiment.training_batches(), Placement.over(devices)
     one, alone = run_steps(experiment, state_of(experiment), 1)
     state = placement.state(state_of(experiment), experiment.task.micro)
     resident = placement.everywhere(batches.resident)
-    step = jax.jit(lambda state, resident, payload: experiment.task.train_step(state, assemble(resident, payload)))
-    rows = placement.rows(batches.payload(0), int(experiment.task.micro > 1))
-    shared, sums = step(state, resident, rows)
+    arguments = state, resident, placement.rows(batches.payload(0), int(experiment.task.micro > 1))
+    shared, sums = train_program(experiment.task, 1, *arguments)(*arguments)
     for name in _losses(sums):
         np.testing.assert_allclose(sums[name][0], alone[0][name][0], **_tolerance(name))
     _assert_close(shared.params, one.params)
@@ -102,16 +99,14 @@ def test_metrics_do_not_depend_on_the_evaluation_batch_size(path: str) -> None:
 
 @every_config
 def test_micro_batches_add_up_to_the_batch(path: str) -> None:
-    plain = tiny(path)
-    if plain.task.directions.get("loss") != "lower" or state_of(plain).carry is not None:
+    experiment = tiny(path)
+    if experiment.task.directions.get("loss") != "lower" or state_of(experiment).carry is not None:
         pytest.skip("several players, or what passes from batch to batch by rows, make of the parts another thing")
     draws = {"model.dropout", "model.stochastic_depth", "augment.mixup", "augment.cutmix"}  # by each micro-batch anew
-    no_draws = {key.replace(".", "__"): "none" for key in draws & plain.flat.keys()}
-    alike = dict(optimizer__name="sgd", optimizer__schedule="constant", **no_draws)
-    whole = tiny(path, **alike)
-    parts = tiny(path, **alike, train__accumulate="4")
-    if "batch_stats" in state_of(whole).variables:
+    if "batch_stats" in state_of(experiment).variables:
         pytest.skip("batch statistics are per micro-batch, so the two differ by design")
+    no_draws = {key.replace(".", "__"): "none" for key in draws & experiment.flat.keys()}
+    whole, parts = plain(path, **no_draws), plain(path, **no_draws, train__accumulate="4")
     one, alone = run_steps(whole, state_of(whole), 1)
     added, sums = run_steps(parts, state_of(parts), 1)
     np.testing.assert_allclose(sums[0]["loss"][0], alone[0]["loss"][0], **LOSS)
@@ -130,11 +125,6 @@ def test_sums_do_not_depend_on_how_they_are_grouped() -> None:
 def _losses(sums) -> list[str]:
     """A task of several players has several."""
     return [name for name in sums if name.endswith("loss")]
-
-
-def _one_update(path: str) -> dict[str, str]:
-    """Flags for one update of each player: what rounding does to the first, the next ones multiply."""
-    return {"task__critic_steps": "1"} if "task.critic_steps" in tiny(path).flat else {}
 
 
 def _tolerance(loss: str) -> dict[str, float]:

@@ -96,7 +96,7 @@ def _program(
 
 def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
     sharding = getattr(leaf, "sharding", None)
-    several = isinstance(sharding, NamedSharding)
+    several = isinstance(sharding, NamedSharding) and sharding.mesh.size > 1
     array = leaf if hasattr(leaf, "shape") else jax.numpy.asarray(leaf)
     return jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=sharding if several else None)
 
