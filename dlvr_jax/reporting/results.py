@@ -1,6 +1,6 @@
 """Measured results: a JSON file each in `docs/results/`, written by `measure`, read by `list` and `results`.
 
-    {"format": 1,
+    {"format": 2,
      "config": "configs/cnn/lenet5_digits.py",          with its argument, if it has one: ...py:tiny
      "flags": {"train.epochs": "10"},                   what the command changed in it, as text
      "command": "./launch.sh measure ...",              makes this file again
@@ -30,7 +30,7 @@ from dlvr_jax.atomic_write import write_text
 from dlvr_jax.errors import UserError
 from dlvr_jax.reporting.readable import number
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
