@@ -8,7 +8,7 @@ import signal
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # and not ignored, as in the background
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-import runpy  # noqa: E402
-import sys  # noqa: E402
+import runpy
+import sys
 
 runpy.run_module(f"experiments.{sys.argv.pop(1)}", run_name="__main__", alter_sys=True)

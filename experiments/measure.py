@@ -162,12 +162,13 @@ def _result(
 
 
 def _last_window(run: Run) -> dict[str, float]:
-    """What the task logged of the last training steps; not what is the update's: rates and norms of parameters."""
+    """What the task logged of the last training steps: no times, and of the update only the gradient's norm."""
     window = [line for line in run.metrics() if line["split"] == "train"][-1]
     return {
         name: value
         for name, value in window.items()
-        if isinstance(value, float) and not name.endswith(("learning_rate", "update_norm", "parameter_norm"))
+        if isinstance(value, float)
+        and not name.endswith(("learning_rate", "update_norm", "parameter_norm", "second", "seconds"))
     }
 
 
