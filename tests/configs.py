@@ -1,5 +1,6 @@
 """Every config's `tiny`, found by scanning: a new config is covered by the tests that exist."""
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 import jax
@@ -14,9 +15,14 @@ PATHS = sorted(
     str(path.relative_to(config.ROOT)) for path in (config.ROOT / "configs").glob("*/*.py") if path.stem != "__init__"
 )
 
-every_config = pytest.mark.parametrize(  # one worker for each, which compiles its programs once
-    "path", [pytest.param(path, marks=pytest.mark.xdist_group(path)) for path in PATHS], ids=PATHS
-)
+
+def _over(paths: Iterable[str]) -> pytest.MarkDecorator:
+    """A test for each; those of one config are on one worker, which compiles its programs once."""
+    return pytest.mark.parametrize("path", [pytest.param(path, marks=pytest.mark.xdist_group(path)) for path in paths])
+
+
+every_config = _over(PATHS)
+first_of_each_family = _over({path.split("/")[1]: path for path in reversed(PATHS)}.values())
 
 
 @lru_cache(maxsize=64)

@@ -9,7 +9,7 @@ from dlvr_jax.training.checkpoint import named_leaves, tree_digest
 from dlvr_jax.training.compiled import initial_state, train_program
 from dlvr_jax.training.evaluation import Split, add_up, evaluate
 from dlvr_jax.training.sharding import Placement
-from tests.configs import compiled, every_config, plain, ratios, run_steps, state_of, tiny
+from tests.configs import compiled, every_config, first_of_each_family, plain, ratios, run_steps, state_of, tiny
 
 # One update in another form sums the same numbers in another order: f32 rounding of a loss of order 1, of gradients.
 LOSS = dict(rtol=2e-6, atol=2e-6)
@@ -47,32 +47,45 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(path: str) -> No
 
 
 @every_config
-def test_a_population_of_three_agrees_with_solo_runs(path: str) -> None:
-    experiment = plain(path)
-    batches, seeds = experiment.training_batches(), (3, 4, 5)
+def test_a_population_of_three_on_two_devices_agrees_with_solo_runs_on_one(path: str) -> None:
+    experiment, placement = plain(path), Placement.over(2)
+    task, batches = experiment.task, experiment.training_batches()
+    payloads = [batches.payload(k) for k in range(3)]
     rates = [{**experiment.hyper, "optimizer.learning_rate": 0.01 * (k + 1)} for k in range(3)]
-    states = population.initial_states(experiment.task, seeds, rates, experiment.example_batch)
-    payloads = jax.tree.map(lambda *leaves: np.stack(leaves), *(batches.payload(k) for k in range(3)))
-    arguments = states, batches.resident, payloads
-    together, sums = compiled(population.train_step(experiment.task, own_batches=True), *arguments)(*arguments)
-    for k in range(3):
-        alone = initial_state(experiment.task, seeds[k], rates[k], experiment.example_batch)
-        step = train_program(experiment.task, 1, alone, batches.resident, batches.payload(k))
-        after, own = step(alone, batches.resident, batches.payload(k))
+    members = [initial_state(task, 3 + k, rates[k], experiment.example_batch) for k in range(3)]
+    arguments = (
+        placement.state(jax.tree.map(lambda *leaves: np.stack(leaves), *members), 3),
+        placement.everywhere(batches.resident),
+        placement.rows(jax.tree.map(lambda *leaves: np.stack(leaves), *payloads), 1 + int(task.micro > 1)),
+    )
+    together, sums = compiled(population.train_step(task, own_batches=True), *arguments)(*arguments)
+    for k, (alone, payload) in enumerate(zip(members, payloads, strict=True)):
+        after, own = train_program(task, 1, alone, batches.resident, payload)(alone, batches.resident, payload)
         for name in _losses(own):
             np.testing.assert_allclose(sums[name][0][k], own[name][0], **_tolerance(name))
         _assert_close(population.member(together, k).params, after.params)
 
 
+@first_of_each_family
+def test_states_of_a_population_are_those_of_its_members(path: str) -> None:
+    experiment = tiny(path)
+    rates = [{**experiment.hyper, "optimizer.learning_rate": 0.01 * (k + 1)} for k in range(3)]
+    states = population.initial_states(experiment.task, (3, 4, 5), rates, experiment.example_batch)
+    for k in range(3):
+        alone = initial_state(experiment.task, 3 + k, rates[k], experiment.example_batch)
+        _assert_close(population.member(states, k), alone)
+
+
 @every_config
-@pytest.mark.parametrize("devices", [2, 8])
-def test_devices_that_share_the_batch_agree_with_one(path: str, devices: int) -> None:
-    experiment = plain(path)
-    batches, placement = experiment.training_batches(), Placement.over(devices)
+def test_eight_devices_that_share_the_batch_agree_with_one(path: str) -> None:
+    experiment, placement = plain(path), Placement.over(8)
+    batches, micro = experiment.training_batches(), experiment.task.micro
     one, alone = run_steps(experiment, state_of(experiment), 1)
-    state = placement.state(state_of(experiment), experiment.task.micro)
-    resident = placement.everywhere(batches.resident)
-    arguments = state, resident, placement.rows(batches.payload(0), int(experiment.task.micro > 1))
+    arguments = (
+        placement.state(state_of(experiment), micro),
+        placement.everywhere(batches.resident),
+        placement.rows(batches.payload(0), int(micro > 1)),
+    )
     shared, sums = train_program(experiment.task, 1, *arguments)(*arguments)
     for name in _losses(sums):
         np.testing.assert_allclose(sums[name][0], alone[0][name][0], **_tolerance(name))

@@ -16,7 +16,7 @@ from tests.end_to_end.conftest import Launch
 @every_config
 def test_a_run_of_every_config_can_be_looked_at(path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run, task = tmp_path / "run", tiny(path).task
-    assert train([f"{path}:tiny", "--workdir", str(run)]) == 0
+    assert train([f"{path}:tiny", "--workdir", str(run), "--config.train.checkpoint_every=16"]) == 0
     assert (run / "report.html").stat().st_size < 2_000_000
     capsys.readouterr()
     assert evaluate([str(run)]) == 0
