@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from jax._src import lru_cache
 from jax.extend.core import ClosedJaxpr
 
+from dlvr_jax.atomic_write import write_bytes
 from dlvr_jax.errors import UserError
 
 PACKAGES = (
@@ -63,9 +65,19 @@ def start(threads: int | None = None, devices: int = 1) -> None:
     if devices > 1:
         with contextlib.suppress(RuntimeError):  # too late: the process has its devices already
             jax.config.update("jax_num_cpu_devices", devices)
+    lru_cache.LRUCache.put = _put_whole  # type: ignore[method-assign, assignment]
     jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "compiled"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def _put_whole(cache: lru_cache.LRUCache, key: str, value: bytes) -> None:
+    """In the place of JAX's own, which writes in place: another process may read half an entry, and a killed one leaves
+    half an entry, at which every later process warns.
+    """
+    path = Path(str(cache.path)) / f"{key}-cache"
+    if not path.exists():
+        write_bytes(path, value)
 
 
 def compiler_options(program: ClosedJaxpr, runs_once: bool = False) -> dict[str, Any]:

@@ -83,14 +83,3 @@ def read_json(path: Path) -> Any:
         return json.loads(read_text(path))
     except ValueError as error:
         raise _damaged(path, error) from error
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Writes a file that is whole or absent; its folder is made where needed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

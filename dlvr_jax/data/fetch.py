@@ -16,7 +16,7 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-from dlvr_jax.data.cache import write_bytes
+from dlvr_jax.atomic_write import write_bytes
 from dlvr_jax.data.packages import Package, PackageError, unpack
 from dlvr_jax.data.paths import user_path
 from dlvr_jax.data.progress import say

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from dlvr_jax.atomic_write import write_bytes
 from dlvr_jax.errors import UserError
 from dlvr_jax.schema import resolve
 
@@ -49,12 +49,7 @@ def write(path: Path, about: About, variables: Mapping[str, Any]) -> None:
     from safetensors.numpy import save
 
     tensors = {_name(place): np.asarray(leaf) for place, leaf in jax.tree_util.tree_leaves_with_path(dict(variables))}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(save(tensors, metadata={"format": FORMAT, "about": json.dumps(asdict(about))}))
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_bytes(path, save(tensors, metadata={"format": FORMAT, "about": json.dumps(asdict(about))}))
 
 
 @lru_cache(maxsize=8)
