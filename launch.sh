@@ -200,7 +200,7 @@ export MALLOC_TOP_PAD_="${MALLOC_TOP_PAD_:-268435456}"
 if [ "$verb" = test ]; then
     cd "$root" # the tests' paths are the repository's
     find_platform # on a CPU several tests at once; a device has memory for one process
-    [ "$platform" != cpu ] || set -- --numprocesses auto --maxprocesses 8 --dist loadgroup "$@"
+    [ "$platform" != cpu ] || set -- --numprocesses auto --maxprocesses 8 "$@"
     exec "$python" -m pytest "$@"
 fi
 exec "$python" -m experiments "$verb" "$@"

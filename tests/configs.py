@@ -1,6 +1,5 @@
 """Every config's `tiny`, found by scanning: a new config is covered by the tests that exist."""
 
-from collections.abc import Iterable
 from functools import lru_cache
 
 import jax
@@ -16,13 +15,10 @@ PATHS = sorted(
 )
 
 
-def _over(paths: Iterable[str]) -> pytest.MarkDecorator:
-    """A test for each; those of one config are on one worker, which compiles its programs once."""
-    return pytest.mark.parametrize("path", [pytest.param(path, marks=pytest.mark.xdist_group(path)) for path in paths])
-
-
-every_config = _over(PATHS)
-first_of_each_family = _over({path.split("/")[1]: path for path in reversed(PATHS)}.values())
+every_config = pytest.mark.parametrize("path", PATHS)
+first_of_each_family = pytest.mark.parametrize(
+    "path", list({path.split("/")[1]: path for path in reversed(PATHS)}.values())
+)
 
 
 @lru_cache(maxsize=64)

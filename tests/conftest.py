@@ -5,13 +5,28 @@ wrong: the gradient of a 7 x 7 convolution is not finite.)
 """
 
 import os
+import re
 
 FAST = "--xla_backend_optimization_level=1"
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FAST}".strip()  # read when JAX makes its backend
 
 import jax  # noqa: E402
+import pytest  # noqa: E402
+from xdist.scheduler import LoadScopeScheduling  # noqa: E402
 
 from dlvr_jax import runtime  # noqa: E402
 
 runtime.start(devices=8)
 jax.devices()
+
+
+class ByConfig(LoadScopeScheduling):
+    """Tests of one config run on one worker, which makes its programs once; all others wherever there is room."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        config = re.search(r"configs/\w+/\w+\.py", nodeid)
+        return config[0] if config else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByConfig:
+    return ByConfig(config, log)

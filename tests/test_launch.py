@@ -143,7 +143,7 @@ def test_the_program_takes_the_place_of_the_shell(house: House) -> None:
 def test_tests_run_in_the_repository(house: House) -> None:
     result = house.launch("test", "-k", "x")
     assert result.values("argument")[:2] == ["-m", "pytest"]
-    assert result.values("argument")[-3:] == ["loadgroup", "-k", "x"]
+    assert result.values("argument")[-3:] == ["8", "-k", "x"]
     assert result.values("cwd") == [str(house.root)]
 
 

@@ -9,7 +9,8 @@ from dlvr_jax.reporting.results import Result
 _HEAD = """# Measured results
 
 Made by `./launch.sh results` from `docs/results/*.json`; do not edit. Each row can be measured again by its command.
-Values are means over the seeds ± the sample standard deviation; the time is that of one training.
+Values are means over the seeds ± the sample standard deviation; the time is that of one training. Below each table is
+what else was measured: on the test split, and in the last logged steps of training ("train/").
 """
 _COLUMNS = ("config", "result", "seeds", "parameters", "steps", "time", "device", "versions", "date", "command")
 

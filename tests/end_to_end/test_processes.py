@@ -60,7 +60,7 @@ def test_a_second_process_with_another_learning_rate_compiles_nothing(tmp_path: 
 
 
 def test_an_interrupt_during_the_imports_ends_the_process_without_a_traceback() -> None:
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # where it is ignored, a child would ignore it too
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # where it is ignored, children ignore it
     process = start(TINY, PYTHONPROFILEIMPORTTIME="1")
     signal.signal(signal.SIGINT, before)
     assert process.stderr is not None
