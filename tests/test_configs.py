@@ -15,7 +15,9 @@ from tests.configs import compiled, every_config, first_of_each_family, plain, r
 LOSS = dict(rtol=2e-6, atol=2e-6)
 EVALUATED = dict(rtol=2e-5, atol=2e-5)  # the same, of batches of another shape; metrics of thresholds stay in it too
 GRADIENT = dict(rtol=2e-4, atol=2e-6)
-PLACES = 5e-5  # of a leaf's largest element: a kernel's gradient is a sum over thousands of places that cancel
+FLIP = (
+    1e-2  # of an update: of two inputs of a maximum that are equal but for rounding, the other is chosen (seen: 6e-3)
+)
 
 
 @every_config
@@ -61,10 +63,11 @@ def test_a_population_of_three_on_two_devices_agrees_with_solo_runs_on_one(path:
     )
     together, sums = compiled(population.train_step(task, own_batches=True), *arguments)(*arguments)
     for k, (alone, payload) in enumerate(zip(members, payloads, strict=True)):
+        before = jax.device_get(alone.params)
         after, own = train_program(task, 1, alone, batches.resident, payload)(alone, batches.resident, payload)
         for name in _losses(own):
             np.testing.assert_allclose(sums[name][0][k], own[name][0], **_tolerance(name))
-        _assert_close(population.member(together, k).params, after.params)
+        _assert_same_update(population.member(together, k).params, after.params, before)
 
 
 @first_of_each_family
@@ -147,7 +150,14 @@ def _tolerance(loss: str) -> dict[str, float]:
 
 
 def _assert_close(a, b) -> None:
-    others = named_leaves(jax.device_get(b))
     for name, leaf in named_leaves(jax.device_get(a)).items():
-        rounding = GRADIENT["atol"] + PLACES * np.abs(leaf).max(initial=0)
-        np.testing.assert_allclose(leaf, others[name], rtol=GRADIENT["rtol"], atol=rounding, err_msg=name)
+        np.testing.assert_allclose(leaf, named_leaves(jax.device_get(b))[name], **GRADIENT, err_msg=name)
+
+
+def _assert_same_update(a, b, before) -> None:
+    """Leaf by leaf, in the norm: convolutions of a population and of one member go other ways, and flip maxima."""
+    a, b, before = (named_leaves(jax.device_get(params)) for params in (a, b, before))
+    for name, leaf in a.items():
+        update = np.linalg.norm((b[name] - before[name]).ravel())
+        allowed = FLIP * update + GRADIENT["atol"] * np.sqrt(leaf.size)
+        assert np.linalg.norm((leaf - b[name]).ravel()) <= allowed, name
