@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from dlvr_jax import check, config, runtime
+from dlvr_jax import check, config
 from dlvr_jax.build import Experiment, build
 from dlvr_jax.training.compiled import initial_state, train_program
 
@@ -16,9 +16,6 @@ PATHS = sorted(
 
 
 every_config = pytest.mark.parametrize("path", PATHS)
-first_of_each_family = pytest.mark.parametrize(
-    "path", list({path.split("/")[1]: path for path in reversed(PATHS)}.values())
-)
 
 
 @lru_cache(maxsize=64)
@@ -55,12 +52,6 @@ def run_steps(experiment: Experiment, state, steps: int):
         )
         sums.append(jax.device_get(one))
     return state, sums
-
-
-def compiled(function, *arguments):
-    """A function compiled for these arguments with the options of a run."""
-    traced = jax.jit(function).trace(*arguments)
-    return traced.lower().compile(runtime.compiler_options(traced.jaxpr))
 
 
 def ratios(sums) -> dict[str, np.ndarray]:

@@ -11,6 +11,8 @@ import pytest
 import dlvr_jax.models.cnn
 from dlvr_jax import check, config
 from dlvr_jax.build import build
+from dlvr_jax.reporting.results import read_all
+from dlvr_jax.reporting.results_page import page
 from dlvr_jax.schema import fields_of
 from tests.configs import PATHS, tiny
 
@@ -175,6 +177,10 @@ def test_the_tutorial_works(tutorial: Path) -> None:
     for argument in ("", "tiny"):
         experiment = build(check.complete(config.load(config.Source(file, argument)), {}).flat)
         assert type(experiment.model).__name__ == "SmallNet"
+
+
+def test_the_page_of_results_is_made_from_the_files() -> None:
+    assert (ROOT / "docs" / "results.md").read_text() == page(read_all(ROOT / "docs" / "results"))
 
 
 def test_pictures_are_small() -> None:

@@ -41,6 +41,7 @@ def _small(config: ConfigDict) -> None:
     """4 layers of width 128, 64 characters at once, 2,000 steps of 12 windows (1.6 epochs), no dropout.
 
     The learning rate is the best on validation of 1e-3, as there, 3e-3 and 6e-3 (1.891, 1.795, 1.788 nats).
+    Test loss 1.869 +- 0.010 nats a character (seeds 0-2).
     """
     config.data.length = 64
     config.model.update(dict(context=64, width=128, layers=4, num_heads=4, dropout=None))
