@@ -14,7 +14,7 @@ from dlvr_jax.check import FILLED, Flat, hyper_keys, named, own_arguments, sourc
 from dlvr_jax.data.augment import augment
 from dlvr_jax.data.batches import Batches, evaluation_batches, training_batches
 from dlvr_jax.data.sources import Source, Spec
-from dlvr_jax.errors import UserError
+from dlvr_jax.errors import UserError, blamed
 from dlvr_jax.schema import REQUIRED, Bound, fields_of
 from dlvr_jax.sections import EvalSection, TrainSection
 from dlvr_jax.tasks.from_loss import LossTask
@@ -219,14 +219,7 @@ def _check_wishes(experiment: Experiment) -> None:
 def _check_shapes(experiment: Experiment) -> None:
     """Traces model and task on the data's shapes."""
     e = experiment
-    try:
+    shapes = {name: feature.shape for name, feature in e.data.spec.features.items()}
+    with blamed(f"model.name = {e.flat['model.name']}: fails on {shapes} of data.name = {e.flat['data.name']}"):
         carry = jax.eval_shape(e.task.initial_carry, e.evaluation_batch)
         jax.eval_shape(e.task.eval_step, e.abstract_state, e.evaluation_batch, carry)
-    except UserError:
-        raise
-    except Exception as error:  # the model may be the user's own, and fail in any way
-        shapes = {name: feature.shape for name, feature in e.data.spec.features.items()}
-        raise UserError(
-            f"model.name = {e.flat['model.name']}: fails on {shapes} of data.name = {e.flat['data.name']}: "
-            f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-        ) from error

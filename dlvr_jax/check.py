@@ -179,11 +179,18 @@ def _unknown(
     faults = []
     for key in given:
         if key not in fields:
-            section, dot, _ = key.partition(".")
-            rivals = [name for name in fields if name.startswith(section + ".")] or list(fields)
-            where = f"; {targets[section]} has none" if dot and section in targets else ""
-            faults.append(f"{prefix}{key}: no such key{nearest(key, rivals) or where}")
+            faults.append(f"{prefix}{key}: no such key{_other(key, fields, targets)}")
     return faults
+
+
+def _other(key: str, fields: Mapping[str, Field], targets: Mapping[str, str]) -> str:
+    """The nearest key of the same section, or what there is in it."""
+    section, _, own = key.partition(".")
+    rivals = [name.partition(".")[2] for name in fields if name.startswith(section + ".")]
+    if not rivals or not own:
+        return nearest(key, fields)
+    near = nearest(own, rivals)
+    return near.replace('"', f'"{section}.', 1) if near else f"; {targets[section]} has {', '.join(rivals)}"
 
 
 def _value_fault(key: str, value: Any, field: Field) -> str | None:

@@ -51,6 +51,8 @@ def find(text: str) -> Source:
     for file in (Path(path), ROOT / path):
         if file.is_file():
             return Source(file.resolve(), argument)
+    if (Path(path) / "config.json").is_file():
+        raise UserError(f"{path} is a run folder; give a config file, or the verb that takes a run")
     known = [str(file.relative_to(ROOT)) for file in sorted((ROOT / "configs").glob("*/[a-z]*.py"))]
     raise UserError(f"{path}: no such config file{nearest(path, known)}")
 

@@ -1,5 +1,8 @@
 """What a user can mend: shown as plain lines, never as a traceback."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class UserError(Exception):
     """One or more faults, each a line that says what is wrong, where, and what to do.
@@ -10,3 +13,15 @@ class UserError(Exception):
     def __init__(self, *faults: str) -> None:
         super().__init__("\n".join(faults))
         self.faults = faults
+
+
+@contextmanager
+def blamed(what: str) -> Iterator[None]:
+    """Turns any failure inside, where a model of the user's own runs, into a UserError that begins with `what`."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
+        first = str(error).splitlines()[0] if str(error) else ""
+        raise UserError(f"{what}: {type(error).__name__}: {first}; DLVR_TRACEBACK=1 shows where") from error

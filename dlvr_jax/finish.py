@@ -13,7 +13,7 @@ from dlvr_jax.tasks.task import as_evaluated
 from dlvr_jax.training.checkpoint import tree_digest
 from dlvr_jax.training.compile_count import CompileCount
 from dlvr_jax.training.evaluation import Split, evaluate
-from dlvr_jax.training.loop import SAMPLE_SEED, Training, chosen_state
+from dlvr_jax.training.loop import SAMPLE_SEED, Training, chosen_state, which_state
 
 
 def finish(
@@ -60,7 +60,7 @@ def finish(
             "guarantee": guarantee.guarantee(environment["device"]["platform"], environment["resumed"]),
         },
     )
-    console.print_result(metrics, write_report(run), seconds)
+    console.print_result(metrics, which_state(training), write_report(run), seconds)
 
 
 def _best(experiment: Experiment, training: Training) -> dict[str, float]:

@@ -154,6 +154,7 @@ def _train(run: Run, start: Start, experiment: Experiment, count: CompileCount) 
     training = Training(run, task, splits, experiment.train, experiment.evaluation, state)
     step = resume(training)
     if not is_new:
+        print(f"{run.path}: goes on from step {step:,} of {experiment.train.steps:,}", file=sys.stderr)
         environment = _note_resumption(run, environment)
     try:
         train(training, step)

@@ -64,5 +64,13 @@ def restored(run: Run, experiment: Experiment, step: int | None = None) -> Train
     return Training(run, experiment.task, {}, experiment.train, experiment.evaluation, state, tree["best"], remembered)
 
 
+def check_split(experiment: Experiment, split: str) -> None:
+    """Raises UserError where the data set has no examples of that split."""
+    sizes = experiment.data.spec.splits
+    if not sizes.get(split):
+        there = ", ".join(name for name, size in sizes.items() if size)
+        raise UserError(f"--split {split}: {experiment.flat['data.name']} has no such split; there are {there}")
+
+
 def _refuse(fault: str) -> None:
     raise UserError(f"{fault}; choose another --step")

@@ -129,12 +129,18 @@ class Run:
         finally:
             lock.release()
 
+    def _lack(self, name: str) -> str:
+        """Why a file is not there."""
+        if self.path.is_dir():
+            return f"it has no {name}"
+        return "it is a file; give the folder that train writes" if self.path.exists() else "there is no such folder"
+
     def _read(self, name: str) -> dict[str, Any]:
         path = self.path / name
         try:
             content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise UserError(f"{self.path} is not a run folder: it has no {name}") from None
+        except (FileNotFoundError, NotADirectoryError):
+            raise UserError(f"{self.path} is not a run folder: {self._lack(name)}") from None
         except (ValueError, OSError) as error:
             raise UserError(f"{path} cannot be read: {error}; restore it or start the run anew elsewhere") from None
         if not isinstance(content, dict) or content.get("format") != FORMAT:

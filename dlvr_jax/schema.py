@@ -24,7 +24,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from jaxtyping import Array
 
-from dlvr_jax.errors import UserError
+from dlvr_jax.errors import UserError, blamed
 
 Number = float | Array  # a hyper: a number in a config, an array inside a program
 REQUIRED = inspect.Parameter.empty
@@ -46,9 +46,15 @@ class Between:
         return f"at most {self.high}" if self.low is None else f"between {self.low} and {self.high}"
 
 
+Count = Annotated[int, Between(1, None)]  # of layers, units, maps, ...
+
+
 @dataclass(frozen=True)
 class Field:
-    """One argument: its name, type (a union is a tuple of alternatives), range, default, and whether it is hyper."""
+    """One argument: its name, type (a union is a tuple of alternatives), range, default, and whether it is hyper.
+
+    The range of a list is that of each of its items.
+    """
 
     name: str
     types: tuple[Any, ...]
@@ -106,6 +112,10 @@ def _alternatives(annotation: Any) -> tuple[tuple[Any, ...], Between | None]:
     if get_origin(annotation) in (typing.Union, types.UnionType):
         parts = [_alternatives(part) for part in get_args(annotation)]
         return tuple(k for kinds, _ in parts for k in kinds), next((allowed for _, allowed in parts if allowed), None)
+    if get_origin(annotation) is tuple:
+        of_one, allowed = _alternatives(get_args(annotation)[0])
+        items: Any = tuple(of_one[0] if get_origin(item) is Annotated else item for item in get_args(annotation))
+        return (tuple[items],), allowed
     return () if annotation is Array else (annotation,), None
 
 
@@ -117,9 +127,10 @@ def fault_of(value: Any, field: Field) -> str | None:
     """What is wrong with a value, as the end of a sentence ("= 3 is not ..."), or None."""
     if not any(_fits(value, kind) for kind in field.types):
         return f"= {value!r} is not {_type_names(field)}"
-    if isinstance(value, float) and not math.isfinite(value):
+    numbers = [one for one in (value if isinstance(value, tuple | list) else (value,)) if _is_number(one)]
+    if not all(math.isfinite(one) for one in numbers if isinstance(one, float)):
         return f"= {value!r} is not a finite number"
-    if field.range and isinstance(value, int | float) and not isinstance(value, bool) and value not in field.range:
+    if field.range and any(one not in field.range for one in numbers):
         return f"= {value!r} must be {field.range}"
     return None
 
@@ -150,6 +161,10 @@ def _fits(value: Any, kind: Any) -> bool:
     if kind is int:
         return isinstance(value, int) and not isinstance(value, bool)
     return isinstance(value, kind) if isinstance(kind, type) else True
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _is_small(value: int) -> bool:
@@ -215,7 +230,8 @@ def resolve(name: str, package: str, key: str) -> Callable[..., Any]:
             found = getattr(found, path.rsplit(".", 1)[-1], found)
         if callable(found):
             return found
-    raise UserError(f'{key}: no "{name}" in {package} or on the Python path{nearest(name, names_in(package))}')
+    near = nearest(name, names_in(package)) or f"; {package.replace('.', '/')}/ holds what there is"
+    raise UserError(f'{key}: no "{name}" in {package} or on the Python path{near}')
 
 
 def _import(path: str, key: str) -> Any:
@@ -244,10 +260,8 @@ def _is_module(name: str) -> bool:
 
 
 def _import_module(name: str, key: str) -> types.ModuleType:
-    try:
+    with blamed(f"{key}: the module {name} fails to import"):
         return importlib.import_module(name)
-    except (Exception, SystemExit) as error:
-        raise UserError(f"{key}: the module {name} fails to import: {type(error).__name__}: {error}") from error
 
 
 def names_in(package: str) -> list[str]:

@@ -6,13 +6,12 @@ from pathlib import Path
 from dlvr_jax import guarantee, runtime
 from dlvr_jax.build import Experiment
 from dlvr_jax.compare import unequal
-from dlvr_jax.errors import UserError
-from dlvr_jax.recorded import experiment_of, restored
+from dlvr_jax.recorded import check_split, experiment_of, restored
 from dlvr_jax.reporting import console
 from dlvr_jax.run import Run
 from dlvr_jax.training.evaluation import Split
 from dlvr_jax.training.evaluation import evaluate as evaluate_split
-from dlvr_jax.training.loop import Training, chosen_state
+from dlvr_jax.training.loop import Training, chosen_state, which_state
 from dlvr_jax.training.sharding import Placement
 from experiments.command import arguments, main
 
@@ -26,23 +25,16 @@ def evaluate(argv: Sequence[str]) -> int:
     known = parser.parse_args(argv)
     run = Run(known.run)
     experiment = experiment_of(run)
-    _check_split(experiment, known.split)
+    check_split(experiment, known.split)
     training = restored(run, experiment, known.step)
     metrics = _metrics(experiment, training, known.split)
-    step = int(training.state.step)
-    print(f"{run.path}, step {step}{_of_best(training)}")
+    print(f"{run.path}, {which_state(training)}")
+    width = max(map(len, metrics))
     for name, value in metrics.items():
-        print(f"{name}  {value!r}")
+        print(f"{name:<{width}}  {value!r}")
     if known.split == "test":
-        _compare(run, step, metrics)
+        _compare(run, int(training.state.step), metrics)
     return 0
-
-
-def _check_split(experiment: Experiment, split: str) -> None:
-    sizes = experiment.data.spec.splits
-    if not sizes.get(split):
-        there = ", ".join(name for name, size in sizes.items() if size)
-        raise UserError(f"--split {split}: {experiment.flat['data.name']} has no such split; there are {there}")
 
 
 def _metrics(experiment: Experiment, training: Training, name: str) -> dict[str, float]:
@@ -51,12 +43,6 @@ def _metrics(experiment: Experiment, training: Training, name: str) -> dict[str,
     state = chosen_state(training)
     found = experiment.task.finish(state, *evaluate_split(experiment.task, state, split))
     return {f"{name}/{metric}": value for metric, value in found.items()}
-
-
-def _of_best(training: Training) -> str:
-    """Which state was measured, where that is not the last one."""
-    name, step = training.evaluation.best, training.memory.best_step
-    return "" if name is None or not step else f", the parameters of step {step}: the best {name} on validation"
 
 
 def _compare(run: Run, step: int, metrics: dict[str, float]) -> None:

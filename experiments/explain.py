@@ -14,6 +14,7 @@ from dlvr_jax.benchmarks import cost
 from dlvr_jax.build import Experiment, build
 from dlvr_jax.check import Complete
 from dlvr_jax.data.batches import is_resident
+from dlvr_jax.errors import blamed
 from dlvr_jax.layers.tabulate import layers_of
 from dlvr_jax.reporting.console import warn
 from dlvr_jax.reporting.readable import number
@@ -41,8 +42,9 @@ def explain(argv: Sequence[str]) -> None:
     _print_data(experiment)
     _print_layers(experiment)
     _print_length(experiment)
-    _print_operations(experiment)
-    _print_memory(experiment)
+    with blamed("the training step fails"):
+        _print_operations(experiment)
+        _print_memory(experiment)
 
 
 def _print_keys(complete: Complete) -> None:

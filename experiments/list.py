@@ -8,7 +8,7 @@ from dlvr_jax import check, config
 from dlvr_jax.benchmarks.cost import parameters
 from dlvr_jax.build import Experiment, build
 from dlvr_jax.errors import UserError
-from dlvr_jax.reporting.readable import number
+from dlvr_jax.reporting.readable import duration, number
 from dlvr_jax.reporting.results import Result, best, read_all
 from dlvr_jax.reporting.tables import print_table
 from experiments.command import arguments, main
@@ -58,8 +58,18 @@ def _results() -> tuple[list[Result], list[str]]:
 def _row(source: config.Source, results: Sequence[Result]) -> tuple[str, ...]:
     experiment = build(check.complete(config.load(source), {}).flat)
     model, known = experiment.flat["model.name"].rpartition(".")[2], best(results, str(source))
-    shown = "-" if known is None else f"{known.metric.partition('/')[2]} {known.value}"
-    return source.name, model, number(parameters(experiment)), experiment.flat["data.name"], _budget(experiment), shown
+    return (
+        source.name,
+        model,
+        number(parameters(experiment)),
+        experiment.flat["data.name"],
+        _budget(experiment),
+        "-" if known is None else _reached(known),
+    )
+
+
+def _reached(known: Result) -> str:
+    return f"{known.metric.partition('/')[2]} {known.value} in {duration(known.seconds.mean)}"
 
 
 def _budget(experiment: Experiment) -> str:

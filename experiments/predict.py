@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from dlvr_jax.errors import UserError
-from dlvr_jax.recorded import experiment_of, restored
+from dlvr_jax.recorded import check_split, experiment_of, restored
 from dlvr_jax.reporting.page import write_displays_page
 from dlvr_jax.reporting.tables import print_displays
 from dlvr_jax.run import Run
 from dlvr_jax.training.compiled import predict_program
-from dlvr_jax.training.loop import chosen_state
+from dlvr_jax.training.loop import chosen_state, which_state
 from experiments.command import arguments, main
 
 
@@ -29,16 +29,20 @@ def predict(argv: Sequence[str]) -> int:
     experiment = experiment_of(run)
     if experiment.task.show is None:
         raise UserError(f"{run.path}: {experiment.flat['task.name']} has no predictions to show; try sample")
-    size = experiment.data.spec.splits.get(known.split, 0)
-    if not 0 <= known.first < known.first + known.count <= size:
-        raise UserError(f"--first {known.first} --count {known.count}: the {known.split} split has {size} examples")
+    check_split(experiment, known.split)
+    size = experiment.data.spec.splits[known.split]
+    if known.first < 0 or known.count < 1 or known.first + known.count > size:
+        raise UserError(
+            f"--first {known.first} --count {known.count}: the {known.split} split has {size:,} examples, from 0 on; "
+            "--count is at least 1"
+        )
     training = restored(run, experiment, known.step)
     state, index = chosen_state(training), np.arange(known.first, known.first + known.count)
     batch = experiment.data.records(known.split).read(index)
     outputs = predict_program(experiment.task, state, batch)(state, batch)
     shown = experiment.task.show(batch, {name: np.asarray(output) for name, output in outputs.items()})
     print_displays(shown)
-    facts = [f"step {int(state.step)}", f"{known.split} {known.first} to {known.first + known.count - 1}"]
+    facts = [which_state(training), f"{known.split} {known.first} to {known.first + known.count - 1}"]
     out = known.out or run.path / "predict.html"
     print(f"page  {write_displays_page(out, run.path.name, 'Predictions', facts, shown)}")
     return 0

@@ -1,9 +1,9 @@
 """`./launch.sh sample RUN [--seed N] [--OPTION=VALUE ...]`: what a run's model makes, as text here and as a page.
 
-The options are those of the task's `sample`: a wrong one is told with those that there are.
+The options are those of the task's `sample`: `./launch.sh sample RUN --help` lists them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,9 @@ from dlvr_jax.recorded import experiment_of, restored
 from dlvr_jax.reporting.page import write_displays_page
 from dlvr_jax.reporting.tables import print_displays
 from dlvr_jax.run import Run
-from dlvr_jax.schema import allowed, fault_of, fields_of, nearest, normal, parse
+from dlvr_jax.schema import Field, allowed, fault_of, fields_of, nearest, normal, parse
 from dlvr_jax.tasks.task import as_evaluated
-from dlvr_jax.training.loop import chosen_state
+from dlvr_jax.training.loop import chosen_state, which_state
 from experiments.command import arguments, main
 
 
@@ -25,6 +25,7 @@ def sample(argv: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the random numbers (default: 0)")
     parser.add_argument("--step", type=int, help="of the checkpoint to take (default: the newest whole one)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the page (default: sample.html in the run's folder)")
+    parser.epilog = _options_of(argv)
     known, rest = parser.parse_known_args(argv)
     if not 0 <= known.seed < 2**32:
         raise UserError(f"--seed {known.seed}: must be between 0 and {2**32 - 1}")
@@ -37,9 +38,23 @@ def sample(argv: Sequence[str]) -> int:
     state = as_evaluated(chosen_state(training))
     shown = experiment.task.sample(state, known.seed, **options)
     print_displays(shown)
-    facts = [f"step {int(state.step)}", f"seed {known.seed}", *(f"{name} {value}" for name, value in options.items())]
+    facts = [which_state(training), f"seed {known.seed}", *(f"{name} {value}" for name, value in options.items())]
     print(f"page  {write_displays_page(known.out or run.path / 'sample.html', run.path.name, 'Samples', facts, shown)}")
     return 0
+
+
+def _options_of(argv: Sequence[str]) -> str:
+    """For `--help` after a run, the options of its task; else where to find them."""
+    runs = [Run(Path(argument)) for argument in argv if Run(Path(argument)).exists()]
+    if not runs or not {"-h", "--help"} & set(argv):
+        return "after RUN, --help also lists the options of its task"
+    experiment = experiment_of(runs[0])
+    own = {} if experiment.task.sample is None else fields_of(experiment.task.sample)
+    return f"options of {experiment.flat['task.name']}: {_listed(own)}"
+
+
+def _listed(fields: Mapping[str, Field]) -> str:
+    return "; ".join(f"--{name}: {allowed(field)}" for name, field in fields.items()) or "none"
 
 
 def _options(sampler: Callable[..., Any], given: Sequence[str]) -> dict[str, Any]:
@@ -49,7 +64,7 @@ def _options(sampler: Callable[..., Any], given: Sequence[str]) -> dict[str, Any
         UserError: all faults, a line each.
     """
     fields, options, faults = fields_of(sampler), {}, []
-    there = "; ".join(f"--{name}: {allowed(field)}" for name, field in fields.items())
+    there = _listed(fields)
     for argument in given:
         name, equals, text = argument.removeprefix("--").partition("=")
         if not argument.startswith("--") or not equals:

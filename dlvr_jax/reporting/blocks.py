@@ -34,6 +34,11 @@ class Block:
         return bool(self.pictures or self.passages) or len(self.columns) > 5
 
     @property
+    def strips(self) -> bool:
+        """Whether its pictures are long ones, one under the other."""
+        return any(picture.width > 3 * picture.height for picture, _ in self.pictures)
+
+    @property
     def size(self) -> int:
         """About how many bytes it adds to the page."""
         texts = [self.svg, *self.passages, *(cell for row in self.rows for cell in row)]
@@ -74,7 +79,8 @@ def _block(name: str, display: Display, share: int) -> Block:
         case Alignment():
             weights = np.asarray(display.weights, float)
             alt = f"{title}: attention of each target token over the source"
-            return Block(title, svg=heat_map(weights, display.target, display.source, "source", "target", alt))
+            drawn = heat_map(weights, display.target, display.source, "source", "target", alt)
+            return Block(title, svg=drawn, note=" ".join([*display.source, "→", *display.target]))
         case Table():
             return _table(title, display)
 

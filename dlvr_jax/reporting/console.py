@@ -142,13 +142,14 @@ def print_parameters(rows: Sequence[tuple[str, Sequence[int], object, int]]) -> 
     _console().print(table)
 
 
-def print_result(metrics: Mapping[str, float | int], report: Path, seconds: float) -> None:
-    """How the run ended: its main metrics, the time it took, where the report is."""
+def print_result(metrics: Mapping[str, float | int], tested: str, report: Path, seconds: float) -> None:
+    """How the run ended: its main metrics, of which state, the time it took, where the report is."""
     rows = [(name, number(value)) for name, value in headline(metrics).items()]
-    width = max(len(name) for name, _ in [*rows, ("seconds", "")])
+    width = max(len(name) for name, _ in [*rows, ("report", "")])
     console = _console()
     for name, value in rows:
         console.print(Text.assemble(f"{name:<{width}}  ", (value, "bold")), soft_wrap=True)
+    console.print(Text(f"{'tested':<{width}}  {tested}"), soft_wrap=True)
     console.print(Text(f"{'time':<{width}}  {duration(seconds)}"), soft_wrap=True)
     console.print(Text(f"{'report':<{width}}  {report}"), soft_wrap=True)
 

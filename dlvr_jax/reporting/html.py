@@ -71,17 +71,20 @@ def _facts(
     seconds = summary["seconds"] if summary else max((line.get("seconds", 0.0) for line in lines), default=0.0)
     device = environment["device"]
     count = f"{device['count']} x " if device["count"] > 1 else ""
-    return [f"{model} on {data}", f"{number(step)} steps", duration(seconds), f"{count}{device['kind']}"]
+    tested = summary.get("tested_step", step) if summary else step
+    best = [] if tested == step else [f"tested: step {number(tested)}, the best {config['eval']['best']} on validation"]
+    return [f"{model} on {data}", f"{number(step)} steps", *best, duration(seconds), f"{count}{device['kind']}"]
 
 
 def _tiles(
     config: Mapping[str, Any], summary: Mapping[str, Any] | None, lines: list[dict[str, Any]]
-) -> list[tuple[str, str]]:
-    """The figures that sum the run up, the one that it was chosen by first."""
+) -> list[tuple[str, str, bool]]:
+    """The figures that sum the run up: in words, value, and whether the run was chosen by it; such a one is first."""
     figures = headline(summary["metrics"]) if summary else _latest(lines)
     best = str(config.get("eval", {}).get("best"))
-    order = sorted(figures, key=lambda name: not name.endswith("/" + best.rsplit("/", 1)[-1]))
-    return [(label(name), number(figures[name])) for name in order]
+    is_best = {name: name.endswith("/" + best.rsplit("/", 1)[-1]) for name in figures}
+    order = sorted(figures, key=lambda name: not is_best[name])
+    return [(label(name), number(figures[name]), is_best[name]) for name in order]
 
 
 def _latest(lines: list[dict[str, Any]]) -> dict[str, object]:

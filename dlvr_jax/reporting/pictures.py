@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 if TYPE_CHECKING:
     from PIL import Image
 
-_LARGEST = 256  # pixels a side
+_WIDEST, _HIGHEST = 1024, 256  # pixels
 _MOST = 144  # pictures of one display
 
 
@@ -29,20 +29,20 @@ def pictures(images: UInt8[np.ndarray, "count height width channels"], budget: i
     from PIL import Image
 
     opened = [Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image[..., :3]) for image in images[:_MOST]]
-    side = min(_LARGEST, max(images.shape[1:3]))
+    height, width = min(_HIGHEST, images.shape[1]), min(_WIDEST, images.shape[2])
     while opened:
-        made = [_encoded(image, side) for image in opened]
-        if sum(len(one.address) for one in made) <= budget or side <= 4:
+        made = [_encoded(image, width, height) for image in opened]
+        if sum(len(one.address) for one in made) <= budget or max(width, height) <= 4:
             return made
-        side = side * 3 // 4
+        width, height = width * 3 // 4 or 1, height * 3 // 4 or 1
     return []
 
 
-def _encoded(image: "Image.Image", side: int) -> Picture:
-    """One picture no wider or higher than `side`."""
-    if max(image.size) > side:
+def _encoded(image: "Image.Image", width: int, height: int) -> Picture:
+    """One picture no wider and no higher than that."""
+    if image.width > width or image.height > height:
         image = image.copy()
-        image.thumbnail((side, side))
+        image.thumbnail((width, height))
     file = io.BytesIO()
     image.save(file, "png", optimize=True)
     return Picture("data:image/png;base64," + base64.b64encode(file.getvalue()).decode(), *image.size)

@@ -42,12 +42,14 @@ def line_chart(series: Sequence[Series], x_label: str, y_label: str, alt: str) -
                 linewidth=1.7 if len(series) == len({one.style for one in series}) else 0.8,
                 marker="o" if np.isfinite(one.y).sum() <= 12 else "",
                 markersize=3.5,
+                clip_on=False,
                 label="" if one.style in named else one.name,
             )
             named.add(one.style)
         if _spans_magnitudes(series):
             axes.set_yscale("log")
         else:
+            _from_zero_if_flat(axes, series)
             axes.ticklabel_format(axis="both", style="plain", useOffset=False)
             axes.yaxis.set_major_formatter(lambda value, _: f"{value:.10g}")
         axes.locator_params(axis="x", nbins=5)
@@ -105,6 +107,14 @@ def _spans_magnitudes(series: Sequence[Series]) -> bool:
     return bool(high > 100 * low)
 
 
+def _from_zero_if_flat(axes: "Axes", series: Sequence[Series]) -> None:
+    """For values that are all one: matplotlib would show a range about it that they may not be able to have."""
+    values = np.unique(np.concatenate([one.y for one in series])) if series else np.zeros(0)
+    if len(values) == 1 and np.isfinite(values[0]):
+        low, high = sorted((0.0, float(values[0]) or 1.0))
+        axes.set_ylim(low, high)
+
+
 def _averaged(values: Float[np.ndarray, "rows columns"]) -> tuple[Float[np.ndarray, "fewer_rows fewer_columns"], int]:
     """Means over square blocks so that no side exceeds `_LARGEST`, and the side of a block; a rest at the edge goes."""
     block = max(-(-max(values.shape) // _LARGEST), 1)
@@ -129,7 +139,8 @@ def _name_ticks(axes: "Axes", axis: str, names: Sequence[str], count: int) -> No
     places = range(0, count, every)
     text = [name if len(name) <= 16 else name[:15] + "…" for name in (names[place] for place in places)]
     if axis == "x":
-        axes.set_xticks(list(places), text, rotation=90 if max(map(len, text), default=0) > 2 else 0)
+        lies = max(map(len, text), default=0) <= 2 and len(text) <= 16
+        axes.set_xticks(list(places), text, rotation=0 if lies else 90)
     else:
         axes.set_yticks(list(places), text)
 

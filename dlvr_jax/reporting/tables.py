@@ -20,7 +20,7 @@ _LAST = 10  # columns: the least that stays for the last column
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> None:
     """Prints to stdout, with an empty line after it; `right` names the columns of numbers.
 
-    Where the rows do not fit, the last column is folded and cells of more than 40 characters, then the other columns.
+    Where the rows do not fit, the last column is folded and cells of more than 40 characters, then all but the first.
     """
     console = _console()
     widths = _widths(header, rows, console.width)
@@ -51,8 +51,8 @@ def _widths(header: Sequence[str], rows: Sequence[Sequence[str]], room: int) -> 
     whole = [min(_UNFOLDED, max(map(len, cells))) for cells in columns]
     words = [min(_UNFOLDED, max(len(word) for cell in cells for word in cell.split() or [""])) for cells in columns]
     slack = room - _LAST - 2 * len(header) - sum(words)
-    if slack < 0:
-        return [None] * len(header)
+    if slack < 0:  # only the names of the rows stay whole
+        return [whole[0], *[None] * (len(header) - 1)]
     widths = []
     for least, most in zip(words, whole, strict=True):
         widths.append(min(most, least + slack))

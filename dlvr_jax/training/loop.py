@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from dlvr_jax.data.prefetch import payloads
-from dlvr_jax.errors import UserError
+from dlvr_jax.errors import UserError, blamed
 from dlvr_jax.reporting.console import Progress, warn
 from dlvr_jax.reporting.tensorboard import TensorBoard
 from dlvr_jax.run import Run
@@ -122,6 +122,12 @@ def chosen_state(t: Training) -> State:
     return dataclasses.replace(t.state, params=t.best[0], variables=t.best[1])
 
 
+def which_state(t: Training) -> str:
+    """`chosen_state` in words."""
+    step, best = int(t.state.step), t.memory.best_step
+    return f"step {best} of {step}, the best {t.evaluation.best} on validation" if best else f"step {step}"
+
+
 def _loop(
     t: Training, checkpoints: Checkpoints, step: int, interrupt: Interrupt, progress: Progress, board: TensorBoard
 ) -> None:
@@ -180,13 +186,8 @@ def _loop(
 
 def _program(t: Training, payload: Any) -> Any:
     """The compiled step. What only training does may fail here for the first time, in a model of the user's own."""
-    try:
+    with blamed("the training step fails"):
         return train_program(t.task, t.train.steps_per_call, t.state, t.splits["train"].resident, payload)
-    except UserError:
-        raise
-    except Exception as error:
-        first = str(error).splitlines()[0] if str(error) else ""
-        raise UserError(f"the training step fails: {type(error).__name__}: {first}") from error
 
 
 def _save(t: Training, checkpoints: Checkpoints, step: int) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments import command, evaluate, report, reproduce, train
+from experiments import command, evaluate, explain, report, reproduce, train
 from experiments.command import main
 from tests.damage import flip_a_byte
 
@@ -17,6 +17,7 @@ TINY = "configs/cnn/lenet5_digits.py:tiny"
 PROGRAMS = {
     "train": train.train,
     "evaluate": evaluate.evaluate,
+    "explain": explain.explain,
     "report": report.report,
     "reproduce": reproduce.reproduce,
 }
@@ -100,6 +101,7 @@ CASES = {
             f"{TINY} --config.optimizer.learning_rate=fast", "learning_rate = 'fast' is not a number"
         ),
         "not finite": Case(f"{TINY} --config.optimizer.learning_rate=1e999", "is not a finite number"),
+        "no maps": Case(f"{TINY} --config.model.widths=6,0,120,84", "(6, 0, 120, 84) must be at least 1"),
         "a rate over one": Case(f"{TINY} --config.model.dropout=1.5", "model.dropout = 1.5 must be between 0 and 1"),
         "an unknown choice": Case(f"{TINY} --config.train.precision=float16", "is not one of 'float32', 'bfloat16'"),
         "half a step": Case(f"{TINY} --config.train.steps=2.5", "train.steps = '2.5' is not a whole number"),
@@ -121,6 +123,7 @@ CASES = {
     "flags": {
         "a misspelt key": Case(f"{TINY} --config.train.stepz=3", 'no such key; did you mean "train.steps"?'),
         "a misspelt section": Case(f"{TINY} --config.trian.steps=3", 'no such key; did you mean "train.steps"?'),
+        "another name": Case(f"{TINY} --config.optimizer.lr=0.1", "config.optimizer has learning_rate, "),
         "no such flag": Case(f"{TINY} --confg.train.steps=3", "--confg.train.steps=3: unknown argument"),
         "no value": Case(f"{TINY} --config.train.steps", "--config.train.steps: needs a value"),
         "no key": Case(f"{TINY} --config.=3", "unknown argument"),
@@ -132,6 +135,7 @@ CASES = {
     },
     "paths": {
         "no such config": Case("configs/cnn/lenet5_digit.py", 'did you mean "configs/cnn/lenet5_digits.py"?'),
+        "a run as config": Case("RUN", "is a run folder; give a config file"),
         "a folder as config": Case("configs/cnn", "configs/cnn: no such config file"),
         "a text as config": Case("pyproject.toml", "a config is a Python file (.py)"),
         "no such variant": Case("configs/cnn/lenet5_digits.py:huge", 'no variant "huge"; there are tiny'),
@@ -189,7 +193,8 @@ CASES = {
     },
     "run folders": {
         "no run": Case("HERE", "is not a run folder", verb="evaluate"),
-        "nothing": Case("HERE/none", "is not a run folder", verb="report"),
+        "nothing": Case("HERE/none", "none is not a run folder: there is no such folder", verb="report"),
+        "a config": Case(TINY.removesuffix(":tiny"), "it is a file; give the folder", verb="evaluate"),
         "a damaged config": Case("RUN", "config.json cannot be read", damage("config.json"), "evaluate"),
         "another format": Case("RUN", "is not of format 1", damage("config.json", b'{"format": 99}'), "report"),
         "a damaged summary": Case("RUN", "summary.json cannot be read", damage("summary.json"), "report"),
@@ -239,6 +244,12 @@ CASES = {
         ),
         "a model that fails": Case(
             USER, "model.name = mine.Net: fails on", module(MODEL.format(body="return nn.Dense(10)(x.nothing)"))
+        ),
+        "a model that fails in training": Case(
+            f"{TINY} --config.model.name=mine.Net",
+            "the training step fails: AttributeError",
+            module(MODEL.format(body="return nn.Dense(10)(x.nothing if train else x.mean((1, 2)))")),
+            "explain",
         ),
     },
 }

@@ -41,7 +41,7 @@ def test_model_parameters_data_budget_and_result(project: Path, capsys: pytest.C
     text = capsys.readouterr().out
     assert row(text, "cnn") == ["cnn", "model", "parameters", "data", "budget", "best known"]
     assert row(text, "lenet5_digits") == [
-        *("lenet5_digits", "LeNet5", "61,706", "digits", "60 epochs x 64", "accuracy 0.9883 ± 0.0076"),
+        *("lenet5_digits", "LeNet5", "61,706", "digits", "60 epochs x 64", "accuracy 0.9883 ± 0.0076 in 1 min 10 s"),
     ]
     assert row(text, "lenet5_fashion_mnist")[-1] == "-"
 

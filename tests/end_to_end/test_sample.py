@@ -36,7 +36,7 @@ def test_a_wrong_option_is_told_with_those_that_there_are(tiny_run: Path, launch
     done = launch("sample", tiny_run, "--seed", -1)
     assert done.returncode == 1 and "--seed -1: must be between 0 and" in done.stderr
     done = launch("predict", tiny_run, "--split", "tset")
-    assert done.returncode == 1 and "the tset split has 0 examples" in done.stderr
+    assert done.returncode == 1 and "--split tset: made_up has no such split" in done.stderr
 
 
 def test_options_of_sample_are_checked_against_its_signature() -> None:

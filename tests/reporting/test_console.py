@@ -136,9 +136,10 @@ def test_parameters_add_up_and_fit_into_80_columns(capsys: pytest.CaptureFixture
 
 def test_the_result_is_short_and_names_the_report(capsys: pytest.CaptureFixture[str]) -> None:
     report = Path("runs") / ("long" * 30) / "report.html"
-    console.print_result({"test/accuracy": 0.9911, "test/f1/7": 0.5}, report, 71.2)
+    console.print_result({"test/accuracy": 0.9911, "test/f1/7": 0.5}, "step 8 of 9", report, 71.2)
     assert capsys.readouterr().out.splitlines() == [
         "test/accuracy  0.9911",
+        "tested         step 8 of 9",
         "time           1 min 11 s",
         f"report         {report}",
     ]

@@ -22,6 +22,7 @@ from jaxtyping import Array, Float
 from dlvr_jax.layers.image_attention import CBAM, ImageSelfAttention, SqueezeExcite
 from dlvr_jax.layers.residual_block import BasicBlock, Shortcut, batch_norm, conv3x3
 from dlvr_jax.models.modern_cnn.resnet import blocks_a_stage
+from dlvr_jax.schema import Count
 
 STAGES = (1, 2, 3)
 
@@ -31,10 +32,10 @@ class AttentionResNet(nn.Module):
 
     num_classes: int
     attention: Literal["none", "se", "cbam", "self_attention"] = "se"
-    stages: tuple[int, ...] = STAGES  # that have it
-    reduction: int = 8  # channels for each unit between (se, cbam) or axis of queries, keys, values (self_attention)
-    depth: int = 20  # layers with weights, without attention's: 6n + 2
-    width: int = 16  # maps of the first stage
+    stages: tuple[Count, ...] = STAGES  # that have it
+    reduction: Count = 8  # channels for each unit between (se, cbam) or axis of queries, keys, values (self_attention)
+    depth: Count = 20  # layers with weights, without attention's: 6n + 2
+    width: Count = 16  # maps of the first stage
     shortcut: Shortcut = "identity"
     zero_init: bool = False  # True: each block starts as its shortcut
     dtype: DTypeLike = jnp.float32  # of the arithmetic; parameters, batch statistics and logits are float32

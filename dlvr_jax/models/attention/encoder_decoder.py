@@ -28,7 +28,7 @@ from jaxtyping import Array, Bool, Float, Int
 from dlvr_jax.layers.dropout import dropout as drop
 from dlvr_jax.layers.recurrence import GRU, LSTM
 from dlvr_jax.layers.sequence_attention import AdditiveAttention, MultiplicativeAttention
-from dlvr_jax.schema import Between, Number
+from dlvr_jax.schema import Between, Count, Number
 
 Cell = Literal["lstm", "gru"]
 Attention = Literal["none", "bahdanau", "luong_dot", "luong_general"]
@@ -56,8 +56,8 @@ class EncoderDecoder(nn.Module):
     target_vocab_size: int
     attention: Attention = "bahdanau"
     cell: Cell = "lstm"
-    width: int = 128  # of the decoder's state, and of the encoder's of both directions together
-    embedding: int = 64
+    width: Count = 128  # of the decoder's state, and of the encoder's of both directions together
+    embedding: Count = 64
     bidirectional: bool = True
     dtype: DTypeLike = jnp.float32  # of the arithmetic; parameters, softmax and logits are float32
 

@@ -24,7 +24,7 @@ from jaxtyping import Array, Float
 
 from dlvr_jax.layers.dropout import dropout as drop
 from dlvr_jax.layers.pooling import max_pool
-from dlvr_jax.schema import Between, Number
+from dlvr_jax.schema import Between, Count, Number
 
 PAPER_SIDE = 32  # of the input, in pixels
 
@@ -34,7 +34,7 @@ class LeNet5(nn.Module):
 
     num_classes: int
     layout: Literal["1998", "modern"] = "modern"
-    widths: tuple[int, int, int, int] = (6, 16, 120, 84)  # maps of C1 and C3, units of C5 and F6
+    widths: tuple[Count, Count, Count, Count] = (6, 16, 120, 84)  # maps of C1 and C3, units of C5 and F6
     dtype: DTypeLike = jnp.float32  # of the arithmetic; parameters and logits are float32
 
     @nn.compact

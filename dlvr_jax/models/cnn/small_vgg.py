@@ -23,15 +23,15 @@ from jaxtyping import Array, Float
 
 from dlvr_jax.layers.dropout import dropout as drop
 from dlvr_jax.layers.pooling import max_pool
-from dlvr_jax.schema import Between, Number
+from dlvr_jax.schema import Between, Count, Number
 
 
 class SmallVGG(nn.Module):
     """Blocks of equal convolutions, halved in between, averaged at the end."""
 
     num_classes: int
-    widths: tuple[int, ...] = (16, 32, 64)  # maps of each block
-    convolutions: int = 2  # in each block
+    widths: tuple[Count, ...] = (16, 32, 64)  # maps of each block
+    convolutions: Count = 2  # in each block
     dtype: DTypeLike = jnp.float32  # of the arithmetic; parameters, batch statistics and logits are float32
 
     @nn.compact

@@ -27,7 +27,7 @@ from dlvr_jax.layers.attention import MultiHeadAttention
 from dlvr_jax.layers.dropout import dropout as drop
 from dlvr_jax.layers.group_norm import GroupNorm
 from dlvr_jax.layers.positions import sinusoidal
-from dlvr_jax.schema import Between, Number
+from dlvr_jax.schema import Between, Count, Number
 
 Maps = Float[Array, "batch height width channels"]
 Embedding = Float[Array, "batch embedding"]
@@ -41,11 +41,11 @@ class UNet(nn.Module):
 
     num_classes: int | None = None
     conditional: bool = False  # takes labels, 0 .. num_classes - 1, or num_classes for "no class"
-    width: int = 32  # maps at full resolution
-    multipliers: tuple[int, ...] = (1, 2, 2)  # of the width, at each resolution, halved in between
-    blocks: int = 1  # residual blocks a resolution on the way down, one more on the way up
-    attention: tuple[int, ...] = (7,)  # heights at which every block is followed by self-attention
-    groups: int = 8  # of a group norm; of more than one map each, else it would take the time out again
+    width: Count = 32  # maps at full resolution
+    multipliers: tuple[Count, ...] = (1, 2, 2)  # of the width, at each resolution, halved in between
+    blocks: Count = 1  # residual blocks a resolution on the way down, one more on the way up
+    attention: tuple[Count, ...] = (7,)  # heights at which every block is followed by self-attention
+    groups: Count = 8  # of a group norm; of more than one map each, else it would take the time out again
     dtype: DTypeLike = jnp.float32  # of the arithmetic; parameters, statistics and the result are float32
 
     @nn.compact

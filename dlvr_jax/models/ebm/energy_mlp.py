@@ -10,6 +10,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from dlvr_jax.schema import Count
+
 
 class EnergyMLP(nn.Module):
     """Points to the energy E(x, y) of each class y.
@@ -22,7 +24,7 @@ class EnergyMLP(nn.Module):
 
     num_classes: int = 1
     form: Literal["linear", "quadratic", "mlp"] = "mlp"
-    hidden: tuple[int, ...] = (64, 64)  # units of the hidden layers of "mlp"
+    hidden: tuple[Count, ...] = (64, 64)  # units of the hidden layers of "mlp"
     dtype: DTypeLike = jnp.float32  # of the hidden layers' arithmetic; parameters and energies are float32
 
     @nn.compact

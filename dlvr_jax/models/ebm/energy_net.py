@@ -19,7 +19,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from dlvr_jax.layers.patch_convolution import convolution_by_patches
-from dlvr_jax.schema import Between
+from dlvr_jax.schema import Between, Count
 
 
 class EnergyNet(nn.Module):
@@ -30,7 +30,7 @@ class EnergyNet(nn.Module):
     it is there to be compared with.
     """
 
-    widths: tuple[int, ...] = (16, 32, 64)  # maps after each halving
+    widths: tuple[Count, ...] = (16, 32, 64)  # maps after each halving
     full_resolution: Annotated[int | None, Between(1, None)] = None  # maps of a convolution before the first halving
     norm: Literal["none", "batch"] = "none"
     dtype: DTypeLike = jnp.float32  # of the arithmetic; parameters and energies are float32

@@ -21,6 +21,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
 from dlvr_jax.layers.strided_convolution import StridedConv, TransposedConv
+from dlvr_jax.schema import Count
 
 weights_init = nn.initializers.normal(0.02)  # section 4; without a bias before a norm
 
@@ -32,8 +33,8 @@ class DCGAN(nn.Module):
     """
 
     image_shape: tuple[int, int, int]
-    latent: int = 100
-    widths: tuple[int, ...] = (64, 128)  # maps, from the picture inwards; each halves the picture's sides
+    latent: Count = 100
+    widths: tuple[Count, ...] = (64, 128)  # maps, from the picture inwards; each halves the picture's sides
     dtype: DTypeLike = jnp.float32  # of the arithmetic; parameters, statistics, images and scores are float32
 
     def setup(self) -> None:

@@ -16,6 +16,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from dlvr_jax.schema import Count
+
 
 class MLPGAN(nn.Module):
     """A perceptron that makes examples, and one that looks at them.
@@ -25,9 +27,9 @@ class MLPGAN(nn.Module):
     """
 
     sample_shape: tuple[int, ...]
-    latent: int = 100
-    generator_widths: tuple[int, ...] = (256, 512)  # of hidden layers
-    discriminator_widths: tuple[int, ...] = (512, 256)
+    latent: Count = 100
+    generator_widths: tuple[Count, ...] = (256, 512)  # of hidden layers
+    discriminator_widths: tuple[Count, ...] = (512, 256)
     dtype: DTypeLike = jnp.float32  # of the arithmetic; parameters, examples and scores are float32
 
     def setup(self) -> None:

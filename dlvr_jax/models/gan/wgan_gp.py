@@ -17,14 +17,15 @@ from jaxtyping import Array, Float
 
 from dlvr_jax.layers.strided_convolution import StridedConv
 from dlvr_jax.models.gan.dcgan import Generator
+from dlvr_jax.schema import Count
 
 
 class WGANGP(nn.Module):
     """DCGAN's generator and a critic with layer normalisation. See `mlp_gan.MLPGAN` for what a GAN is here."""
 
     image_shape: tuple[int, int, int]
-    latent: int = 100
-    widths: tuple[int, ...] = (64, 128)  # maps, from the picture inwards; each halves the picture's sides
+    latent: Count = 100
+    widths: tuple[Count, ...] = (64, 128)  # maps, from the picture inwards; each halves the picture's sides
     dtype: DTypeLike = jnp.float32  # of the arithmetic; parameters, statistics, images and scores are float32
 
     def setup(self) -> None:

@@ -24,7 +24,7 @@ from dlvr_jax.layers.depthwise import DepthwiseConv
 from dlvr_jax.layers.dropout import dropout as drop
 from dlvr_jax.layers.image_attention import SqueezeExcite
 from dlvr_jax.layers.stochastic_depth import stochastic_depth as drop_branch
-from dlvr_jax.schema import Between, Number
+from dlvr_jax.schema import Between, Count, Number
 
 STEM, HEAD = 32, 1280  # maps of the first and the last convolution
 FAN_OUT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
@@ -37,12 +37,12 @@ class EfficientNet(nn.Module):
     num_classes: int
     width_multiplier: float = 1.0  # of every number of maps
     depth_multiplier: float = 1.0  # of every number of blocks
-    maps: tuple[int, ...] = (16, 24, 40, 80, 112, 192, 320)  # of each stage
-    repeats: tuple[int, ...] = (1, 2, 2, 3, 3, 4, 1)
-    kernels: tuple[int, ...] = (3, 3, 5, 3, 5, 5, 3)
-    strides: tuple[int, ...] = (1, 2, 2, 2, 1, 2, 1)
-    expansions: tuple[int, ...] = (1, 6, 6, 6, 6, 6, 6)
-    stem_stride: int = 2
+    maps: tuple[Count, ...] = (16, 24, 40, 80, 112, 192, 320)  # of each stage
+    repeats: tuple[Count, ...] = (1, 2, 2, 3, 3, 4, 1)
+    kernels: tuple[Count, ...] = (3, 3, 5, 3, 5, 5, 3)
+    strides: tuple[Count, ...] = (1, 2, 2, 2, 1, 2, 1)
+    expansions: tuple[Count, ...] = (1, 6, 6, 6, 6, 6, 6)
+    stem_stride: Count = 2
     dtype: DTypeLike = jnp.float32  # of the arithmetic; parameters, batch statistics and logits are float32
 
     @nn.compact

@@ -18,6 +18,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from dlvr_jax.layers.residual_block import BasicBlock, Bottleneck, Shortcut, batch_norm, conv3x3
+from dlvr_jax.schema import Count
 
 TABLE_1: dict[int, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, ...]]] = {
     10: (BasicBlock, (1, 1, 1, 1)),
@@ -34,7 +35,7 @@ class ResNet(nn.Module):
 
     num_classes: int
     depth: Literal[10, 18, 34, 50, 101, 152] = 18  # layers with weights
-    width: int = 64  # maps of the stem and of the first stage's 3x3 convolutions
+    width: Count = 64  # maps of the stem and of the first stage's 3x3 convolutions
     stem: Literal["imagenet", "small"] = "imagenet"
     zero_init: bool = True  # each block starts as its shortcut
     dtype: DTypeLike = jnp.float32  # of the arithmetic; parameters, batch statistics and logits are float32
@@ -74,8 +75,8 @@ class ResNetCifar(nn.Module):
     """The layout for CIFAR-10: 3x3 convolutions, three stages of n basic blocks, 6n + 2 layers."""
 
     num_classes: int
-    depth: int = 20  # layers with weights: 6n + 2; the paper has 20, 32, 44, 56, 110
-    width: int = 16  # maps of the first stage
+    depth: Count = 20  # layers with weights: 6n + 2; the paper has 20, 32, 44, 56, 110
+    width: Count = 16  # maps of the first stage
     shortcut: Shortcut = "identity"
     zero_init: bool = False  # True: each block starts as its shortcut
     dtype: DTypeLike = jnp.float32  # of the arithmetic; parameters, batch statistics and logits are float32

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Int
 
 from dlvr_jax.layers.dropout import dropout as drop
 from dlvr_jax.layers.recurrence import GRU, LSTM
-from dlvr_jax.schema import Between, Number
+from dlvr_jax.schema import Between, Count, Number
 
 Cell = Literal["lstm", "gru"]
 Directions = Literal["both", "forward"]
@@ -82,8 +82,8 @@ class Tagger(nn.Module):
 
     num_classes: int
     vocab_size: int
-    embedding: int = 64
-    width: int = 128
+    embedding: Count = 64
+    width: Count = 128
     layers: Annotated[int, Between(1, 16)] = 1
     cell: Cell = "lstm"
     directions: Directions = "both"
@@ -108,8 +108,8 @@ class TextClassifier(nn.Module):
 
     num_classes: int
     vocab_size: int
-    embedding: int = 64
-    width: int = 128
+    embedding: Count = 64
+    width: Count = 128
     layers: Annotated[int, Between(1, 16)] = 1
     cell: Cell = "lstm"
     directions: Directions = "both"

@@ -22,7 +22,7 @@ from jaxtyping import Array, Float, Int
 
 from dlvr_jax.layers.recurrence import GRU as Layer
 from dlvr_jax.layers.recurrence import GRUCarry, Stack
-from dlvr_jax.schema import Between, Number
+from dlvr_jax.schema import Between, Count, Number
 
 Carry = tuple[GRUCarry, ...]  # of each layer, from the lowest on
 
@@ -31,9 +31,9 @@ class GRU(nn.Module):
     """Tokens to the logits of the token after each."""
 
     vocab_size: int
-    embedding: int = 64
-    features: int = 256  # of each layer
-    layers: int = 2
+    embedding: Count = 64
+    features: Count = 256  # of each layer
+    layers: Count = 2
     tied: bool = False  # one table for tokens and logits; needs embedding = features
     dtype: DTypeLike = jnp.float32  # of the matrix products; parameters, gates, carry and logits are float32
     context: ClassVar[int | None] = None  # it sees as far back as its carry remembers

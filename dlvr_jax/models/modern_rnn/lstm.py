@@ -22,7 +22,7 @@ from jaxtyping import Array, Float, Int
 
 from dlvr_jax.layers.recurrence import LSTM as Layer
 from dlvr_jax.layers.recurrence import LSTMCarry, Stack
-from dlvr_jax.schema import Between, Number
+from dlvr_jax.schema import Between, Count, Number
 
 Carry = tuple[LSTMCarry, ...]  # of each layer, from the lowest on
 
@@ -31,9 +31,9 @@ class LSTM(nn.Module):
     """Tokens to the logits of the token after each."""
 
     vocab_size: int
-    embedding: int = 64
-    features: int = 256  # of each layer
-    layers: int = 2
+    embedding: Count = 64
+    features: Count = 256  # of each layer
+    layers: Count = 2
     forget_bias: float = 1.0
     tied: bool = False  # one table for tokens and logits; needs embedding = features
     dtype: DTypeLike = jnp.float32  # of the matrix products; parameters, gates, carry and logits are float32

@@ -18,7 +18,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from dlvr_jax.layers.dropout import dropout as drop
-from dlvr_jax.schema import Between, Number
+from dlvr_jax.schema import Between, Count, Number
 
 
 class Elman(nn.Module):
@@ -29,7 +29,7 @@ class Elman(nn.Module):
     """
 
     horizon: int
-    width: int = 32
+    width: Count = 32
     truncate: Annotated[int | None, Between(1, None)] = None
     dtype: DTypeLike = jnp.float32  # of the arithmetic; parameters and forecasts are float32
 

@@ -21,7 +21,7 @@ from dlvr_jax.layers.attention import KeysValues, causal_mask, empty_cache
 from dlvr_jax.layers.dropout import dropout as drop
 from dlvr_jax.layers.positions import sinusoidal
 from dlvr_jax.layers.transformer_block import Block, layer_norm
-from dlvr_jax.schema import Between, Number
+from dlvr_jax.schema import Between, Count, Number
 
 
 class Cache(NamedTuple):
@@ -35,10 +35,10 @@ class GPT(nn.Module):
     """Tokens to the logits of the token after each."""
 
     vocab_size: int
-    context: int = 64  # the most tokens that it sees at once
-    width: int = 128
-    layers: int = 4
-    num_heads: int = 4
+    context: Count = 64  # the most tokens that it sees at once
+    width: Count = 128
+    layers: Count = 4
+    num_heads: Count = 4
     positions: Literal["learned", "sinusoidal", "rotary"] = "learned"
     dtype: DTypeLike = jnp.float32  # of the arithmetic; parameters, softmax and logits are float32
 

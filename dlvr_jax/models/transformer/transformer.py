@@ -24,7 +24,7 @@ from dlvr_jax.layers.attention import KeysValues, causal_mask, empty_cache, padd
 from dlvr_jax.layers.dropout import dropout as drop
 from dlvr_jax.layers.positions import sinusoidal
 from dlvr_jax.layers.transformer_block import Block, layer_norm
-from dlvr_jax.schema import Between, Number
+from dlvr_jax.schema import Between, Count, Number
 
 Rate = Annotated[Number | None, Between(0, 1)]
 Logits = Float[Array, "batch target {self.target_vocab_size}"]
@@ -50,10 +50,10 @@ class Transformer(nn.Module):
 
     vocab_size: int  # of the source
     target_vocab_size: int
-    width: int = 128
-    layers: int = 3  # in the encoder, and as many in the decoder
-    num_heads: int = 4
-    hidden: int | None = None  # units of the feed-forward layers; None: 4 times the width
+    width: Count = 128
+    layers: Count = 3  # in the encoder, and as many in the decoder
+    num_heads: Count = 4
+    hidden: Count | None = None  # units of the feed-forward layers; None: 4 times the width
     norm_first: bool = False
     dtype: DTypeLike = jnp.float32  # of the arithmetic; parameters, softmax and logits are float32
 

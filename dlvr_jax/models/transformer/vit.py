@@ -20,7 +20,7 @@ from jaxtyping import Array, Float
 
 from dlvr_jax.layers.dropout import dropout as drop
 from dlvr_jax.layers.transformer_block import Block, layer_norm
-from dlvr_jax.schema import Between, Number
+from dlvr_jax.schema import Between, Count, Number
 
 EPSILON = 1e-12  # added to the variance in the norms
 
@@ -29,11 +29,11 @@ class ViT(nn.Module):
     """Images to logits, through a sequence of patches."""
 
     num_classes: int
-    patch: int = 4  # pixels of a side
-    width: int = 64
-    layers: int = 6
-    num_heads: int = 4
-    hidden: int | None = None  # units of the feed-forward layers; None: 4 times the width
+    patch: Count = 4  # pixels of a side
+    width: Count = 64
+    layers: Count = 6
+    num_heads: Count = 4
+    hidden: Count | None = None  # units of the feed-forward layers; None: 4 times the width
     dtype: DTypeLike = jnp.float32  # of the arithmetic; parameters, softmax and logits are float32
 
     @nn.compact

@@ -1,7 +1,7 @@
 """What there is to see of a language model beside the text that it makes."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from dlvr_jax.tasks.task import Batch
 
 SHOWN = 6  # windows
 PLACES = 64  # of a window, in a picture
+LINE = 72  # letters of a line of text with guesses below it
 
 
 def by_position(sums: tuple[np.ndarray, np.ndarray]) -> Curves:
@@ -47,14 +48,21 @@ def guessed(tokenizer: Tokenizer, batch: Batch, outputs: Mapping[str, np.ndarray
             (_cell(tokenizer, target), _cell(tokenizer, guess))
             for target, guess in zip(targets, guesses[: len(targets)], strict=True)
         ]
-        widths = [max(len(target), len(guess)) for target, guess in pairs]
-        true = "".join(target.ljust(width) for (target, _), width in zip(pairs, widths, strict=True))
-        said = "".join(
-            ("·" if target == guess else guess).ljust(width)
-            for (target, guess), width in zip(pairs, widths, strict=True)
-        )
-        passages.append(f"{true}\n{said}")
+        passages.append("\n".join(_two_lines(pairs)))
     return Text(tuple(passages), "Text, and wrong guesses")
+
+
+def _two_lines(pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """Targets and the guesses that differ, each under its target, broken into lines."""
+    lines, true, said = [], "", ""
+    for target, guess in pairs:
+        width = max(len(target), len(guess))
+        if true and len(true) + width > LINE:
+            lines += [true, said, ""]
+            true, said = "", ""
+        true += target.ljust(width)
+        said += ("·" if target == guess else guess).ljust(width)
+    return [*lines, true, said]
 
 
 def surprise(tokenizer: Tokenizer, batch: Batch, outputs: Mapping[str, np.ndarray]) -> HeatMap:
