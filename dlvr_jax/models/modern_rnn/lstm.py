@@ -11,17 +11,16 @@ Deviations:
   https://arxiv.org/abs/1608.05859.
 """
 
-from functools import partial
 from typing import Annotated, ClassVar
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 from dlvr_jax.layers.recurrence import LSTM as Layer
 from dlvr_jax.layers.recurrence import LSTMCarry, Stack
+from dlvr_jax.layers.recurrent_language import next_token_logits
 from dlvr_jax.schema import Between, Count, Number
 
 Carry = tuple[LSTMCarry, ...]  # of each layer, from the lowest on
@@ -59,26 +58,8 @@ class LSTM(nn.Module):
         dropout: Annotated[Number | None, Between(0, 1)] = None,
     ) -> tuple[Float[Array, "batch length {self.vocab_size}"], Carry]:
         """The logits, float32, and the carry after the last token. `dropout` needs the random stream "dropout"."""
-        if self.tied and self.embedding != self.features:
-            raise ValueError(f"tied logits need embedding = features; they are {self.embedding} and {self.features}")
-        scale = self.features**-0.5 if self.tied else 1.0  # of a table that is also a matrix, or of inputs alone
-        table = nn.Embed(
-            self.vocab_size,
-            self.embedding,
-            embedding_init=nn.initializers.normal(scale),
-            dtype=self.dtype,
-            name="token",
-        )
-        x, carry = Stack(self._layers(), name="stack")(table(tokens), carry, train=train, dropout=dropout)
-        bias = self.param("bias", nn.initializers.zeros, (self.vocab_size,))
-        if self.tied:
-            matrix = table.embedding.astype(self.dtype)
-            logits = jnp.einsum("blh,vh->blv", x, matrix, preferred_element_type=jnp.float32)
-        else:
-            product = partial(jax.lax.dot_general, preferred_element_type=jnp.float32)
-            output = nn.Dense(self.vocab_size, use_bias=False, dtype=self.dtype, dot_general=product, name="output")
-            logits = output(x)
-        return logits + bias, carry
+        stack = Stack(self._layers(), name="stack")
+        return next_token_logits(self, stack, tokens, carry, train=train, dropout=dropout)
 
     @nn.nowrap
     def _layers(self) -> tuple[Layer, ...]:
