@@ -7,12 +7,13 @@ from typing import Annotated, Any, ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Float, Key, UInt8
 
-from dlvr_jax.displays import Curves, Display, HeatMap, Images, Table
-from dlvr_jax.metrics.classification import classification_sums, finish_classification
+from dlvr_jax.displays import Display, Images
+from dlvr_jax.metrics.classification import finish_classification
 from dlvr_jax.schema import Between, Bound, Number
+from dlvr_jax.tasks.cross_entropy import DIRECTIONS, class_outputs, evaluated_classes, smoothed_loss
+from dlvr_jax.tasks.shown.classification import class_displays
 from dlvr_jax.tasks.task import (
     Batch,
     Carry,
@@ -29,15 +30,6 @@ from dlvr_jax.tasks.task import (
 )
 
 SHOWN = 24  # examples in a picture
-DIRECTIONS: Mapping[str, Direction] = {
-    "loss": "lower",
-    "accuracy": "higher",
-    "top5_accuracy": "higher",
-    "macro_precision": "higher",
-    "macro_recall": "higher",
-    "macro_f1": "higher",
-    "calibration_error": "lower",
-}
 
 
 @dataclass(frozen=True)
@@ -69,7 +61,7 @@ class Classification:
         *,
         label_smoothing: Annotated[Number | None, Between(0, 1)] = None,
     ) -> tuple[Ratio, tuple[Variables, Carry, Sums]]:
-        """See Objective. Smoothing: Szegedy et al. 2016, https://arxiv.org/abs/1512.00567, section 7."""
+        """See Objective and `smoothed_loss`."""
         images, targets = self.augment(
             _unit(batch["image"]),
             batch["label"],
@@ -85,15 +77,11 @@ class Classification:
             mutable=list(state.variables),
             rngs={"dropout": keys.own(Purpose.DROPOUT)},
         )
-        if label_smoothing is not None:
-            targets = optax.smooth_labels(targets, label_smoothing)
-        losses = jnp.where(batch["mask"], optax.softmax_cross_entropy(logits, targets), 0.0)
-        correct = batch["mask"] & (logits.argmax(-1) == batch["label"])
-        loss = losses.sum(), batch["mask"].sum(dtype=jnp.float32)
-        return loss, (after, state.carry, {"loss": loss, "accuracy": (correct.sum(dtype=jnp.float32), loss[1])})
+        loss, sums = smoothed_loss(logits, targets, batch, label_smoothing)
+        return loss, (after, state.carry, sums)
 
     def predict(self, state: State, batch: Batch) -> Outputs:
-        """See Objective: "logits" and "probabilities" (batch, classes), and the likeliest label, "prediction"."""
+        """See Objective and `class_outputs`."""
         logits = self.model.apply(
             {"params": state.params, **state.variables},
             self._standardized(_unit(batch["image"])),
@@ -104,20 +92,12 @@ class Classification:
             raise ValueError(
                 f"it gives {logits.shape[1:]} an image, not a logit for each of {len(self.class_names)} classes"
             )
-        return {"logits": logits, "probabilities": jax.nn.softmax(logits), "prediction": logits.argmax(-1)}
+        return class_outputs(logits)
 
     def evaluate(self, state: State, batch: Batch, carry: Carry) -> tuple[Sums, Outputs, Carry]:
         """See Objective. Neither augmentation nor smoothing."""
-        predicted = self.predict(state, batch)
-        losses = optax.softmax_cross_entropy_with_integer_labels(predicted["logits"], batch["label"])
-        outputs = {
-            "index": batch["index"],
-            "label": batch["label"],
-            "prediction": predicted["prediction"],
-            "confidence": predicted["probabilities"].max(-1),
-            "loss": losses,
-        }
-        return classification_sums(predicted["logits"], batch["label"], batch["mask"], losses), outputs, carry
+        sums, outputs = evaluated_classes(self.predict(state, batch), batch)
+        return sums, outputs, carry
 
     def finish(self, state: State, sums: Any, outputs: Any) -> dict[str, float]:
         """See Objective: loss, accuracy, top-5, macro precision, recall and F1, F1 per class, calibration error."""
@@ -165,36 +145,6 @@ class Classification:
 def _unit(images: UInt8[Array, "batch height width channels"]) -> Float[Array, "batch height width channels"]:
     """Bytes as numbers in [0, 1]."""
     return images.astype(jnp.float32) / 255
-
-
-def class_displays(sums: Any, names: tuple[str, ...]) -> dict[str, Display]:
-    """What a classifier of anything shows of its added sums: confusion matrix, scores per class, calibration."""
-    return {
-        "confusion": HeatMap(sums["confusion"][0], names, names, "predicted", "true", "Confusion"),
-        "classes": _class_table(finish_classification(sums), names),
-        "calibration": _calibration(sums["calibration"]),
-    }
-
-
-def _class_table(metrics: Mapping[str, float], names: tuple[str, ...]) -> Table:
-    kinds = ("precision", "recall", "f1")
-    rows: tuple[tuple[str | float, ...], ...] = tuple(
-        (name, *(metrics[f"{kind}/{i}"] for kind in kinds)) for i, name in enumerate(names)
-    )
-    return Table(("class", *kinds), rows, "Per class")
-
-
-def _calibration(sums: tuple[np.ndarray, np.ndarray]) -> Curves:
-    """Mean confidence of each bin against the accuracy in it.
-
-    Guo et al. 2017, https://arxiv.org/abs/1706.04599, figure 4.
-    """
-    (confidence, correct), count = sums
-    bins = count > 0
-    x = confidence[bins] / count[bins]
-    return Curves(
-        x, np.stack([correct[bins] / count[bins], x]), ("model", "perfect"), "confidence", "accuracy", "Calibration"
-    )
 
 
 def _first_filters(params: Params, channels: int) -> Images | None:

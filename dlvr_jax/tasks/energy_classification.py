@@ -25,9 +25,10 @@ from dlvr_jax.displays import Display
 from dlvr_jax.metrics.classification import classification_sums, finish_classification
 from dlvr_jax.schema import Between, Number
 from dlvr_jax.sections import Count
-from dlvr_jax.tasks.classification import DIRECTIONS, class_displays
+from dlvr_jax.tasks.cross_entropy import DIRECTIONS
 from dlvr_jax.tasks.sampling.langevin import Box, Dynamics, langevin
 from dlvr_jax.tasks.sampling.replay import drawn, put_back
+from dlvr_jax.tasks.shown.classification import class_displays
 from dlvr_jax.tasks.shown.energy import histograms, landscape, over_landscape
 from dlvr_jax.tasks.task import (
     Batch,

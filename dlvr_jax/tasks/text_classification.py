@@ -5,16 +5,15 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Key
 
 from dlvr_jax.data.tokenizers import Tokenizer
 from dlvr_jax.displays import Display, Text
-from dlvr_jax.metrics.classification import classification_sums, finish_classification
+from dlvr_jax.metrics.classification import finish_classification
 from dlvr_jax.schema import Between, Number
-from dlvr_jax.tasks.classification import SHOWN, Classification, class_displays
+from dlvr_jax.tasks.cross_entropy import DIRECTIONS, class_outputs, evaluated_classes, smoothed_loss
+from dlvr_jax.tasks.shown.classification import class_displays
 from dlvr_jax.tasks.task import (
     Batch,
     Carry,
@@ -30,6 +29,8 @@ from dlvr_jax.tasks.task import (
     rates,
 )
 
+SHOWN = 24  # texts
+
 
 @dataclass(frozen=True)
 class TextClassification:
@@ -41,7 +42,7 @@ class TextClassification:
     model: Any
     class_names: tuple[str, ...]
     tokenizer: Tokenizer
-    directions: ClassVar[Mapping[str, Direction]] = Classification.directions
+    directions: ClassVar[Mapping[str, Direction]] = DIRECTIONS
 
     def init(self, key: Key[Array, ""], batch: Batch) -> tuple[Params, Variables]:
         """See Objective."""
@@ -61,7 +62,7 @@ class TextClassification:
         *,
         label_smoothing: Annotated[Number | None, Between(0, 1)] = None,
     ) -> tuple[Ratio, tuple[Variables, Carry, Sums]]:
-        """See Objective. Smoothing: Szegedy et al. 2016, https://arxiv.org/abs/1512.00567, section 7."""
+        """See Objective and `smoothed_loss`."""
         logits, after = self.model.apply(
             {"params": params, **state.variables},
             batch["tokens"],
@@ -72,15 +73,11 @@ class TextClassification:
             rngs={"dropout": keys.own(Purpose.DROPOUT)},
         )
         targets = jax.nn.one_hot(batch["label"], len(self.class_names))
-        if label_smoothing is not None:
-            targets = optax.smooth_labels(targets, label_smoothing)
-        losses = jnp.where(batch["mask"], optax.softmax_cross_entropy(logits, targets), 0.0)
-        right = batch["mask"] & (logits.argmax(-1) == batch["label"])
-        loss = losses.sum(), batch["mask"].sum(dtype=jnp.float32)
-        return loss, (after, state.carry, {"loss": loss, "accuracy": (right.sum(dtype=jnp.float32), loss[1])})
+        loss, sums = smoothed_loss(logits, targets, batch, label_smoothing)
+        return loss, (after, state.carry, sums)
 
     def predict(self, state: State, batch: Batch) -> Outputs:
-        """See Objective: "logits" and "probabilities" (batch, classes), and the likeliest class, "prediction"."""
+        """See Objective and `class_outputs`."""
         logits = self.model.apply(
             {"params": state.params, **state.variables},
             batch["tokens"],
@@ -88,20 +85,12 @@ class TextClassification:
             train=False,
             **rates(state.hyper, "model"),
         )
-        return {"logits": logits, "probabilities": jax.nn.softmax(logits), "prediction": logits.argmax(-1)}
+        return class_outputs(logits)
 
     def evaluate(self, state: State, batch: Batch, carry: Carry) -> tuple[Sums, Outputs, Carry]:
         """See Objective. No smoothing."""
-        predicted = self.predict(state, batch)
-        losses = optax.softmax_cross_entropy_with_integer_labels(predicted["logits"], batch["label"])
-        outputs = {
-            "index": batch["index"],
-            "label": batch["label"],
-            "prediction": predicted["prediction"],
-            "confidence": predicted["probabilities"].max(-1),
-            "loss": losses,
-        }
-        return classification_sums(predicted["logits"], batch["label"], batch["mask"], losses), outputs, carry
+        sums, outputs = evaluated_classes(self.predict(state, batch), batch)
+        return sums, outputs, carry
 
     def finish(self, state: State, sums: Any, outputs: Any) -> dict[str, float]:
         """See Objective: as of images."""
