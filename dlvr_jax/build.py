@@ -12,14 +12,15 @@ import numpy as np
 
 from dlvr_jax.check import FILLED, Flat, hyper_keys, named, own_arguments, source
 from dlvr_jax.data.augment import augment
-from dlvr_jax.data.batches import Batches, evaluation_batches, training_batches
+from dlvr_jax.data.batches import Batches, evaluation_batches, of_members, training_batches
 from dlvr_jax.data.sources import Source, Spec
 from dlvr_jax.errors import UserError, blamed
 from dlvr_jax.schema import REQUIRED, Bound, fields_of
-from dlvr_jax.sections import EvalSection, TrainSection
+from dlvr_jax.sections import VARY, EvalSection, PopulationSection, TrainSection
 from dlvr_jax.tasks.from_loss import LossTask
 from dlvr_jax.tasks.task import State, Task
 from dlvr_jax.training.optimizers import Chain
+from dlvr_jax.training.population import Population, Strategy
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,18 @@ class Experiment:
     task: Task
     train: TrainSection  # with `steps` given
     evaluation: EvalSection
-    hyper: dict[str, float | None]
-    seed: np.uint32
+    hyper: dict[str, float | None]  # of the first member
     devices: int
+    population: PopulationSection
+
+    @property
+    def is_population(self) -> bool:
+        """Whether it is several trainings as one."""
+        return self.population.size > 1
+
+    def population_of(self, strategy: Strategy) -> Population:
+        """The task of all members together."""
+        return Population(self.task, self.population.size, self.own_batches, strategy, self.devices)
 
     @property
     def examples_per_step(self) -> int:
@@ -58,13 +68,42 @@ class Experiment:
         state: State = jax.eval_shape(self.task.init, self.seed, self.hyper, self.example_batch)
         return state
 
+    @cached_property
+    def seeds(self) -> tuple[int, ...]:
+        """Of each member; of a run alone its own."""
+        return self.population.seeds or tuple((self.flat["seed"] + k) % 2**32 for k in range(self.population.size))
+
+    @property
+    def seed(self) -> np.uint32:
+        """Of the first member."""
+        return np.uint32(self.seeds[0])
+
+    @property
+    def hypers(self) -> list[dict[str, float | None]]:
+        """Of each member."""
+        return [self.hyper | self.varied(k) for k in range(self.population.size)]
+
+    def varied(self, k: int) -> dict[str, float | None]:
+        """The hyper in which members differ, of one of them."""
+        return {key.removeprefix(VARY): values[k] for key, values in self.flat.items() if key.startswith(VARY)}
+
+    @property
+    def own_batches(self) -> bool:
+        """Whether members see other batches than each other."""
+        return self.flat["data.seed"] is None and self.flat["data.order"] != "streams" and len(set(self.seeds)) > 1
+
     def training_batches(self) -> Batches:
-        """The endless batches of the train split."""
-        seed = self.flat["data.seed"]
+        """The endless batches of the train split; of a population with the members' own in front of each."""
+        if not self.own_batches:
+            return self._batches_of(self.seeds[0])
+        return of_members([self._batches_of(seed) for seed in self.seeds])
+
+    def _batches_of(self, seed: int) -> Batches:
+        given = self.flat["data.seed"]
         return training_batches(
             self.data,
             batch_size=self.examples_per_step,
-            seed=int(self.seed) if seed is None else seed,
+            seed=seed if given is None else given,
             micro=self.task.micro if self.task.micro > 1 else None,
             order=self.flat["data.order"],
             backing=self.flat["data.backing"],
@@ -96,11 +135,10 @@ def build(flat: Flat) -> Experiment:
     train = _train_section(flat, data.spec.splits["train"])
     model, optimizer = _model(flat, data.spec), _optimizer(flat, train)
     task = _task(flat, data.spec, model, optimizer)
-    hyper = {key: flat[key] for key in hyper_keys(flat)}
+    hyper = {key: flat.get(VARY + key, [flat[key]])[0] for key in hyper_keys(flat)}
     evaluation = EvalSection(**_section(flat, "eval"))
-    experiment = Experiment(
-        flat, data, model, task, train, evaluation, hyper, np.uint32(flat["seed"]), flat["mesh.data"]
-    )
+    population = PopulationSection(**{name: flat[f"population.{name}"] for name in fields_of(PopulationSection)})
+    experiment = Experiment(flat, data, model, task, train, evaluation, hyper, flat["mesh.data"], population)
     _check_wishes(experiment)
     _check_shapes(experiment)
     return experiment

@@ -12,7 +12,7 @@ from dlvr_jax.data.augment import augment
 from dlvr_jax.data.sources import Source
 from dlvr_jax.errors import UserError
 from dlvr_jax.schema import REQUIRED, Between, Field, fault_of, fields_of, nearest, normal, parse, resolve
-from dlvr_jax.sections import DataSection, EvalSection, MeshSection, TrainSection
+from dlvr_jax.sections import VARY, DataSection, EvalSection, MeshSection, PopulationSection, TrainSection
 from dlvr_jax.training.optimizers import OptimizerSection
 
 # What `build.py` fills in from the data, the precision and other parts, by section: never in a config.
@@ -46,6 +46,7 @@ SECTIONS = {
     "eval": EvalSection,
     "optimizer": OptimizerSection,
     "mesh": MeshSection,
+    "population": PopulationSection,
 }
 
 Flat = dict[str, Any]
@@ -83,12 +84,16 @@ def complete(values: Mapping[str, Any], flags: Mapping[str, str]) -> Complete:
     faults = [*_unknown(kept, fields, targets, ""), *_unknown(flags, fields, targets, "--config.")]
     typed = {key: parse(text, fields[key]) for key, text in flags.items() if key in fields}
     given = {key: value for key, value in {**kept, **typed}.items() if key in fields}
-    flat = {key: normal(given.get(key, field.default), field) for key, field in fields.items()}
-    wrong = {key: fault for key in sorted(fields) if (fault := _value_fault(key, flat[key], fields[key]))}
+    flat = {
+        key: normal(given.get(key, field.default), field)
+        for key, field in fields.items()
+        if key in given or not key.startswith(VARY)
+    }
+    wrong = {key: fault for key in sorted(flat) if (fault := _value_fault(key, flat[key], fields[key]))}
     examples, of_data = _train_examples(flat, wrong)
     sound = {key: value for key, value in flat.items() if key not in wrong}
     faults += [*wrong.values(), *of_data, *cross_faults(sound, examples)]
-    origin = {key: "flag" if key in typed else "config" if key in given else "default" for key in fields}
+    origin = {key: "flag" if key in typed else "config" if key in given else "default" for key in flat}
     if faults:
         raise UserError(*faults)
     return Complete(flat, origin, tuple(notes))
@@ -148,6 +153,7 @@ def _schema_of(names: tuple[tuple[str, str], ...]) -> tuple[dict[str, Field], di
         fields |= _keys(section, own)
     if "augment" in inspect.signature(found["task.name"]).parameters:
         fields |= _keys("augment", fields_of(augment, skip=FILLED["augment"]))
+    fields |= {VARY + key: _values(field) for key, field in fields.items() if field.hyper}
     targets = {section: f"config.{section}" for section in SECTIONS}
     return fields, targets | {key.partition(".")[0]: name for key, name in names if key in METHODS}
 
@@ -167,6 +173,11 @@ def _of_its_kind(key: str, name: str) -> Callable[..., Any]:
     if not kinds and not inspect.isfunction(target):
         raise UserError(f"{key} = {name}: is no function")
     return target
+
+
+def _values(hyper: Field) -> Field:
+    """One number for each member, each in the hyper's range."""
+    return Field(hyper.name, (tuple[float, ...],), hyper.range, REQUIRED, False)
 
 
 def _keys(section: str, fields: Mapping[str, Field]) -> dict[str, Field]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dlvr_jax.sections import VARY
 from dlvr_jax.training.cadence import nearest_multiples
 
 CADENCES = ("train.log_every", "train.eval_every", "train.checkpoint_every", "eval.sample_every", "train.steps")
@@ -13,7 +14,7 @@ def cross_faults(flat: Mapping[str, Any], train_examples: int | None) -> list[st
 
     `train_examples` is the size of the train split, None where the data cannot be made.
     """
-    checks = (_length, _warmup, _rows, _multiples, _stopping)
+    checks = (_length, _warmup, _rows, _members, _multiples, _stopping)
     return [fault for check in checks for fault in check(_Sound(flat), train_examples)]
 
 
@@ -40,7 +41,8 @@ def _warmup(flat: Mapping[str, Any], examples: int | None) -> Iterator[str]:
 
 def _rows(flat: Mapping[str, Any], examples: int | None) -> Iterator[str]:
     """Batches split evenly over devices and micro-batches, and streams have as many examples as rows."""
-    devices, parts = flat["mesh.data"] or 1, flat["train.accumulate"] or 1
+    devices = 1 if (flat["population.size"] or 1) > 1 else flat["mesh.data"] or 1
+    parts = flat["train.accumulate"] or 1
     for key, unit in (("train.batch_size", devices * parts), ("eval.batch_size", devices)):
         if flat[key] is not None and flat[key] % unit:
             over = f"{devices} devices" + (f" times {parts} micro-batches" if unit > devices else "")
@@ -49,6 +51,17 @@ def _rows(flat: Mapping[str, Any], examples: int | None) -> Iterator[str]:
     rows = flat["train.batch_size"]
     if flat["data.order"] == "streams" and examples and rows and rows > examples:
         yield f"train.batch_size = {rows}: data.order = streams has only {examples} examples for its rows"
+
+
+def _members(flat: Mapping[str, Any], examples: int | None) -> Iterator[str]:
+    """A population has a seed and a value for each member, and as many members on each device."""
+    size, devices = flat["population.size"] or 1, flat["mesh.data"] or 1
+    for key in ("population.seeds", *(key for key in flat if key.startswith(VARY))):
+        if flat[key] is not None and len(flat[key]) != size:
+            yield f"{key}: has {len(flat[key])} values, but population.size = {size}; give one for each member"
+    if size > 1 and size % devices:
+        low, high = nearest_multiples(size, devices)
+        yield f"population.size = {size} does not split over {devices} devices; use {low} or {high}"
 
 
 def _multiples(flat: Mapping[str, Any], examples: int | None) -> Iterator[str]:

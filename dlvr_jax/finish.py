@@ -7,13 +7,17 @@ import numpy as np
 
 from dlvr_jax import guarantee
 from dlvr_jax.build import Experiment
+from dlvr_jax.displays import Display
+from dlvr_jax.members import summaries, table
 from dlvr_jax.reporting import console
 from dlvr_jax.run import Run
-from dlvr_jax.tasks.task import as_evaluated
+from dlvr_jax.tasks.task import State, as_evaluated
 from dlvr_jax.training.checkpoint import tree_digest
 from dlvr_jax.training.compile_count import CompileCount
 from dlvr_jax.training.evaluation import Split, evaluate
-from dlvr_jax.training.loop import SAMPLE_SEED, Training, chosen_state, which_state
+from dlvr_jax.training.loop import SAMPLE_SEED
+from dlvr_jax.training.population import each_member, mean_of
+from dlvr_jax.training.training import Training, chosen_state, which_state
 
 
 def finish(
@@ -23,17 +27,22 @@ def finish(
     from dlvr_jax.reporting.html import write_report
     from dlvr_jax.reporting.tensorboard import write_tensorboard
 
-    task, step, seconds = experiment.task, int(training.state.step), training.memory.seconds
+    task, step, seconds = training.task, int(np.max(training.state.step)), training.memory.seconds
     state = chosen_state(training)
     test = Split.place(experiment.evaluation_batches("test"), training.splits["train"].placement)
-    sums, outputs = evaluate(task, state, test)
-    found = task.finish(state, sums, outputs)
-    metrics = {f"test/{name}": value for name, value in found.items()}
-    run.append_metrics({"step": step, "split": "test", **found, "seconds": seconds})
-    shown = task.displays(jax.device_get(state), sums, outputs, lambda index: _examples(experiment, index))
-    if task.sample is not None:
-        shown = task.sample(as_evaluated(state), SAMPLE_SEED) | shown
-    run.write_displays(step, shown)
+    parts = list(each_member(task, state, *evaluate(task, state, test)))
+    found = [task.finish(*own) for own in parts]
+    for k, own in enumerate(found):
+        who = {"member": k} if experiment.is_population else {}
+        run.append_metrics({"step": step, "split": "test", **who, **own, "seconds": seconds})
+    failed = np.atleast_1d(training.state.failed)
+    sound = mean_of([own for own, at in zip(found, failed, strict=True) if not at])
+    metrics = {f"test/{name}": value for name, value in sound.items()}
+    members = summaries(experiment, training, found) if experiment.is_population else []
+    if members:
+        run.write_displays(step, {"members": table(members)})
+    else:
+        run.write_displays(step, _displays(experiment, *parts[0]))
     write_tensorboard(run)
     run.write(
         "summary.json",
@@ -42,12 +51,13 @@ def finish(
             "task": experiment.flat["task.name"],
             "model": experiment.flat["model.name"],
             "step": step,
-            "tested_step": training.memory.best_step or step,
+            **({} if members else {"tested_step": training.memory.best_step[0] or step}),
             "examples": step * experiment.examples_per_step,
             "seconds": seconds,
             "metrics": metrics | _best(experiment, training),
-            "parameters": sum(leaf.size for leaf in jax.tree.leaves(training.state.params)),
+            "parameters": sum(leaf.size for leaf in jax.tree.leaves(experiment.abstract_state.params)),
             "params_sha256": tree_digest(training.state.params),
+            **({"members": members} if members else {}),
             "data": {
                 "name": experiment.flat["data.name"],
                 "splits": dict(experiment.data.spec.splits),
@@ -63,10 +73,18 @@ def finish(
     console.print_result(metrics, which_state(training), write_report(run), seconds)
 
 
+def _displays(experiment: Experiment, state: State, sums: Any, outputs: Any) -> dict[str, Display]:
+    task = experiment.task
+    state = jax.device_get(state)
+    shown = task.displays(state, sums, outputs, lambda index: _examples(experiment, index))
+    return shown if task.sample is None else task.sample(as_evaluated(state), SAMPLE_SEED) | shown
+
+
 def _best(experiment: Experiment, training: Training) -> dict[str, float]:
     """The validation metric by which the tested state was chosen."""
     name = experiment.evaluation.best
-    return {f"validation/{name}": training.memory.best_value} if name and training.memory.best_step else {}
+    memory = training.memory
+    return {f"validation/{name}": float(np.mean(memory.best_value))} if name and all(memory.best_step) else {}
 
 
 def _examples(experiment: Experiment, index: np.ndarray) -> dict[str, Any]:

@@ -7,21 +7,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dlvr_jax import config, guarantee, runtime
 from dlvr_jax.build import Experiment, build
 from dlvr_jax.check import Complete
+from dlvr_jax.choose_strategy import strategy_of
 from dlvr_jax.errors import UserError
 from dlvr_jax.finish import finish
 from dlvr_jax.recorded import complete_of
 from dlvr_jax.reporting import console
 from dlvr_jax.run import Run
-from dlvr_jax.tasks.task import State
+from dlvr_jax.tasks.task import State, Task
 from dlvr_jax.training.checkpoint import named_leaves, restore, steps
 from dlvr_jax.training.compile_count import CompileCount
 from dlvr_jax.training.compiled import initial_state
 from dlvr_jax.training.evaluation import Split
-from dlvr_jax.training.loop import Stopped, Training, resume, train
+from dlvr_jax.training.loop import Stopped, resume, train
+from dlvr_jax.training.population import Population, Strategy, stacked
 from dlvr_jax.training.sharding import Placement
+from dlvr_jax.training.training import Memory, Training
 
 # Keys that may change when a run is resumed: how it runs, not what is trained. Another `mesh` is recorded as weaker.
 HOW = ("data.backing", "mesh.data", "train.keep")
@@ -36,6 +41,7 @@ class Start:
     workdir: Path | None = None
     origin: Path | None = None  # the run whose last state is the first one here
     origin_step: int | None = None  # or its state at this step, as a record has it
+    strategy: Strategy | None = None  # of a population, as a record has it
 
     @property
     def fingerprint(self) -> str:
@@ -72,6 +78,8 @@ def launch(start: Start) -> int:
     """
     run = Run(start.folder)
     _refuse_what_is_no_run_of(run, start)
+    if start.origin is not None and start.complete.flat["population.size"] > 1:
+        raise UserError("--from: a population starts anew; train its members from a run one by one")
     if start.origin is not None and not run.exists() and not Run(start.origin).exists():
         raise UserError(f"{start.origin} is not a run folder: it has no config.json")
     for note in start.complete.notes:
@@ -132,26 +140,33 @@ def _from(run: Run) -> dict[str, str]:
 
 
 def _train(run: Run, start: Start, experiment: Experiment, count: CompileCount) -> int:
-    placement = Placement.over(experiment.devices)
+    placement = Placement.over(experiment.devices, experiment.is_population)
     task = experiment.task
-    state = placement.state(
-        initial_state(task, experiment.seed, experiment.hyper, experiment.example_batch), task.micro
-    )
+    state = placement.state(_first_state(experiment), task.micro)
     if start.origin is not None and not steps(run.checkpoints):
         step = run.record["from"]["step"] if run.exists() else start.origin_step
         state = placement.state(_state_of(start.origin, step, state, experiment), task.micro)
-    environment, is_new = _environment(experiment), not run.exists()
-    if is_new:
-        run.write("environment.json", environment)
-        run.write("config.json", start.record(int(state.step)))
-    else:  # how it runs from now on
-        run.write("config.json", start.record(run.record["from"]["step"] if run.record.get("from") else 0))
-    console.print_differences(run.record)
-    console.print_parameters([(n, p.shape, p.dtype, p.size) for n, p in named_leaves(state.params).items()])
     splits = {"train": Split.place(experiment.training_batches(), placement)}
     if experiment.data.spec.splits["validation"]:
         splits["validation"] = Split.place(experiment.evaluation_batches("validation"), placement)
-    training = Training(run, task, splits, experiment.train, experiment.evaluation, state)
+    measured: dict[str, Any] = {}
+    if experiment.is_population:
+        strategy = run.environment["form"]["strategy"] if run.exists() else start.strategy
+        if strategy is None:
+            strategy, seconds = strategy_of(experiment, state, splits["train"])
+            measured = {"strategies": seconds}
+        task = experiment.population_of(strategy)
+    environment, is_new = _environment(experiment, task) | measured, not run.exists()
+    if is_new:
+        run.write("environment.json", environment)
+        run.write("config.json", start.record(int(np.max(state.step))))
+    else:  # how it runs from now on
+        run.write("config.json", start.record(run.record["from"]["step"] if run.record.get("from") else 0))
+    console.print_differences(run.record)
+    params = experiment.abstract_state.params
+    console.print_parameters([(n, p.shape, p.dtype, p.size) for n, p in named_leaves(params).items()])
+    memory = Memory.of(experiment.population.size)
+    training = Training(run, task, splits, experiment.train, experiment.evaluation, state, memory=memory)
     step = resume(training)
     if not is_new:
         print(f"{run.path}: goes on from step {step:,} of {experiment.train.steps:,}", file=sys.stderr)
@@ -166,9 +181,20 @@ def _train(run: Run, start: Start, experiment: Experiment, count: CompileCount) 
     return 0
 
 
-def _environment(experiment: Experiment) -> dict[str, Any]:
+def _first_state(experiment: Experiment) -> State:
+    """Before the first update; of a population all members'."""
+    if not experiment.is_population:
+        return initial_state(experiment.task, experiment.seed, experiment.hyper, experiment.example_batch)
+    task, seeds = experiment.population_of("vmap"), np.array(experiment.seeds, np.uint32)
+    return initial_state(task, seeds, stacked(experiment.hypers), experiment.example_batch)
+
+
+def _environment(experiment: Experiment, task: Task) -> dict[str, Any]:
     """What `environment.json` holds of a new run."""
-    form = {"kind": "solo", "devices": experiment.devices, "steps_per_call": experiment.train.steps_per_call}
+    form: dict[str, Any] = {"kind": "solo"}
+    if isinstance(task, Population):
+        form = {"kind": "population", "members": task.size, "strategy": task.strategy}
+    form |= {"devices": experiment.devices, "steps_per_call": experiment.train.steps_per_call}
     return {**runtime.environment(), "form": form, "data": experiment.data.fingerprint(), "resumed": []}
 
 

@@ -14,7 +14,7 @@ from dlvr_jax.recorded import experiment_of, restored
 from dlvr_jax.run import Run
 from dlvr_jax.tasks.task import Params, State, Variables, evaluated
 from dlvr_jax.training.compiled import predict_program
-from dlvr_jax.training.loop import chosen_state
+from dlvr_jax.training.training import chosen_state
 
 
 @dataclass(frozen=True)

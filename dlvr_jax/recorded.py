@@ -1,14 +1,18 @@
 """From a run folder back to the objects that it was made with: by its own record, not its config file."""
 
+import jax
+import numpy as np
+
 from dlvr_jax import check, config, runtime
 from dlvr_jax.build import Experiment, build
 from dlvr_jax.errors import UserError
 from dlvr_jax.reporting.console import warn
 from dlvr_jax.run import Run
-from dlvr_jax.tasks.task import evaluated
+from dlvr_jax.tasks.task import Task, evaluated
 from dlvr_jax.training.checkpoint import restore, steps
-from dlvr_jax.training.loop import Memory, Training
+from dlvr_jax.training.population import stacked
 from dlvr_jax.training.sharding import Placement
+from dlvr_jax.training.training import Memory, Training
 
 
 def source_of(run: Run) -> config.Source:
@@ -32,13 +36,16 @@ def complete_of(run: Run) -> check.Complete:
     return check.Complete(complete.flat, origin)
 
 
-def experiment_of(run: Run) -> Experiment:
+def experiment_of(run: Run, population: bool = False) -> Experiment:
     """What the run's record names, on as many CPU threads as it had.
 
     Raises:
-        UserError: as `complete_of` and `build` do.
+        UserError: as `complete_of` and `build` do; or it is a population and should be none, or the other way round.
     """
     complete = complete_of(run)
+    if (complete.flat["population.size"] > 1) != population:
+        what = "is no population" if population else f"is a population; ./launch.sh extract {run.path} --member N first"
+        raise UserError(f"{run.path} {what}")
     runtime.start(run.environment["cpu"]["threads"], complete.flat["mesh.data"])
     return build(complete.flat)
 
@@ -54,14 +61,20 @@ def restored(run: Run, experiment: Experiment, step: int | None = None) -> Train
         raise UserError(f"{run.path} has no checkpoint; the same train command goes on where it stopped")
     if step is not None and step not in found:
         raise UserError(f"{run.path} has no checkpoint of step {step}; there are {', '.join(map(str, found))}")
-    like = experiment.abstract_state
+    task: Task = experiment.task
+    if experiment.is_population:
+        task = experiment.population_of(run.environment["form"]["strategy"])
+        hyper = stacked(experiment.hypers)
+        like = jax.eval_shape(task.init, np.array(experiment.seeds, np.uint32), hyper, experiment.example_batch)
+    else:
+        like = experiment.abstract_state
     best = None if experiment.evaluation.best is None else evaluated(like)
     whole = restore(run.checkpoints, {"state": like, "best": best}, warn if step is None else _refuse, step)
     assert whole is not None
     tree, memory = whole
-    state = Placement.over(experiment.devices).state(tree["state"], experiment.task.micro)
+    state = Placement.over(experiment.devices, experiment.is_population).state(tree["state"], task.micro)
     remembered = Memory(**{**memory, "window": {}})
-    return Training(run, experiment.task, {}, experiment.train, experiment.evaluation, state, tree["best"], remembered)
+    return Training(run, task, {}, experiment.train, experiment.evaluation, state, tree["best"], remembered)
 
 
 def check_split(experiment: Experiment, split: str) -> None:

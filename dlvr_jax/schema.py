@@ -201,8 +201,9 @@ def parse(text: str, field: Field) -> Any:
 
 def normal(value: Any, field: Field) -> Any:
     """One form for equal values: a whole number given for a float becomes one, a list becomes a tuple."""
-    if isinstance(value, list):
-        return tuple(value)
+    if isinstance(value, list | tuple):
+        floats = any(get_origin(kind) is tuple and get_args(kind)[0] is float for kind in field.types)
+        return tuple(float(one) if floats and _is_number(one) else one for one in value)
     is_whole = isinstance(value, int) and not isinstance(value, bool)
     as_float = is_whole and float in field.types and int not in field.types and _is_small(value)
     return float(value) if as_float else value

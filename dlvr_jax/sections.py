@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from dlvr_jax.schema import Between
+from dlvr_jax.schema import Between, Count
 
-Count = Annotated[int, Between(1, None)]
+VARY = "population.vary."  # before a hyper's key: its values, one for each member; only where they are given
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,16 @@ class EvalSection:
 
 
 @dataclass(frozen=True)
+class PopulationSection:
+    """`config.population`: several trainings as one program. What they differ in beside seeds: see VARY."""
+
+    size: Count = 1  # members; 1 is a run alone
+    seeds: tuple[Annotated[int, Between(0, 2**32 - 1)], ...] | None = None  # of each; None: seed, seed + 1, ...
+    strategy: Literal["auto", "vmap", "map", "unroll"] = "auto"  # auto: the fastest, measured
+
+
+@dataclass(frozen=True)
 class MeshSection:
-    """`config.mesh`: how many devices share the batch."""
+    """`config.mesh`: how many devices share the batch, or the members of a population."""
 
     data: Count = 1

@@ -11,8 +11,8 @@ from dlvr_jax.reporting import console
 from dlvr_jax.run import Run
 from dlvr_jax.training.evaluation import Split
 from dlvr_jax.training.evaluation import evaluate as evaluate_split
-from dlvr_jax.training.loop import Training, chosen_state, which_state
 from dlvr_jax.training.sharding import Placement
+from dlvr_jax.training.training import Training, chosen_state, which_state
 from experiments.command import arguments, main
 
 

@@ -14,8 +14,8 @@ from dlvr_jax.run import Run
 from dlvr_jax.tasks.task import State, evaluated
 from dlvr_jax.training.evaluation import Split
 from dlvr_jax.training.evaluation import evaluate as evaluate_split
-from dlvr_jax.training.loop import chosen_state
 from dlvr_jax.training.sharding import Placement
+from dlvr_jax.training.training import chosen_state
 from experiments.command import arguments, main
 
 

@@ -11,7 +11,7 @@ from dlvr_jax.reporting.page import write_displays_page
 from dlvr_jax.reporting.tables import print_displays
 from dlvr_jax.run import Run
 from dlvr_jax.training.compiled import predict_program
-from dlvr_jax.training.loop import chosen_state, which_state
+from dlvr_jax.training.training import chosen_state, which_state
 from experiments.command import arguments, main
 
 

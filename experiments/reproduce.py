@@ -32,7 +32,8 @@ def reproduce(argv: Sequence[str]) -> int:
         raise UserError(f"{second.path} holds a finished run; choose another --workdir, or none")
     runtime.start(environment["cpu"]["threads"], complete.flat["mesh.data"])
     where, step = (None, None) if origin is None else (Path(origin["run"]), origin["step"])
-    code = launch(Start(source_of(first), complete, second.path, where, step))
+    strategy = environment["form"].get("strategy")
+    code = launch(Start(source_of(first), complete, second.path, where, step, strategy))
     return code or _tell(first, second)
 
 

@@ -14,7 +14,7 @@ from dlvr_jax.reporting.tables import print_displays
 from dlvr_jax.run import Run
 from dlvr_jax.schema import Field, allowed, fault_of, fields_of, nearest, normal, parse
 from dlvr_jax.tasks.task import as_evaluated
-from dlvr_jax.training.loop import chosen_state, which_state
+from dlvr_jax.training.training import chosen_state, which_state
 from experiments.command import arguments, main
 
 
@@ -45,8 +45,9 @@ def sample(argv: Sequence[str]) -> int:
 
 def _options_of(argv: Sequence[str]) -> str:
     """For `--help` after a run, the options of its task; else where to find them."""
-    runs = [Run(Path(argument)) for argument in argv if Run(Path(argument)).exists()]
-    if not runs or not {"-h", "--help"} & set(argv):
+    asked = bool({"-h", "--help"} & set(argv))
+    runs = [Run(Path(word)) for word in argv if asked and not word.startswith("-") and Run(Path(word)).exists()]
+    if not runs:
         return "after RUN, --help also lists the options of its task"
     experiment = experiment_of(runs[0])
     own = {} if experiment.task.sample is None else fields_of(experiment.task.sample)

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from dlvr_jax.data.batches import assemble
-from dlvr_jax.training import population
 from dlvr_jax.training.checkpoint import named_leaves, tree_digest
 from dlvr_jax.training.compiled import initial_state, train_program
 from dlvr_jax.training.evaluation import Split, add_up, evaluate
+from dlvr_jax.training.population import Population, member, stacked
 from dlvr_jax.training.sharding import Placement
 from tests.configs import every_config, plain, ratios, run_steps, state_of, tiny
 
@@ -53,8 +53,9 @@ def test_a_population_of_three_on_two_devices_agrees_with_solo_runs_on_one(path:
     task, batches = experiment.task, experiment.training_batches()
     payloads, seeds = [batches.payload(k) for k in range(3)], (3, 4, 5)
     rates = [{**experiment.hyper, "optimizer.learning_rate": 0.01 * (k + 1)} for k in range(3)]
-    together, sums = jax.jit(population.train_step(task, own_batches=True))(
-        placement.state(population.initial_states(task, seeds, rates, experiment.example_batch), 3),
+    three = Population(task, 3, own_batches=True)
+    together, sums = jax.jit(lambda state, *parts: three.train_step(state, assemble(*parts)))(
+        placement.state(initial_state(three, np.array(seeds, np.uint32), stacked(rates), experiment.example_batch), 3),
         placement.everywhere(batches.resident),
         placement.rows(jax.tree.map(lambda *leaves: np.stack(leaves), *payloads), 1 + int(task.micro > 1)),
     )
@@ -64,7 +65,7 @@ def test_a_population_of_three_on_two_devices_agrees_with_solo_runs_on_one(path:
         after, own = step(alone, assemble(batches.resident, payloads[k]))
         for name in _losses(own):
             np.testing.assert_allclose(sums[name][0][k], own[name][0], **_tolerance(name))
-        _assert_close(population.member(together, k).params, after.params)
+        _assert_close(member(together, k).params, after.params)
 
 
 @every_config

@@ -14,6 +14,9 @@ FLOORS = (
     (
         "dlvr_jax.loaded",
         "dlvr_jax.launch",
+        "dlvr_jax.choose_strategy",
+        "dlvr_jax.members",
+        "dlvr_jax.extract",
         "dlvr_jax.finish",
         "dlvr_jax.recorded",
         "dlvr_jax.compare",

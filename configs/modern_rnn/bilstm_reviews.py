@@ -1,6 +1,7 @@
 """A bidirectional LSTM tells fresh from rotten film reviews: Graves & Schmidhuber 2005.
 
 Naive Bayes has a test accuracy of 0.788 on words, 0.794 with pairs of words; short snippets, so far below IMDB's 0.88.
+This reaches 0.763 +- 0.002 (seeds 0-2) in 13 seconds.
 """
 
 from ml_collections import ConfigDict

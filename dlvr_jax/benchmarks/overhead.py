@@ -15,8 +15,9 @@ from dlvr_jax.run import Run
 from dlvr_jax.training.checkpoint import Checkpoints
 from dlvr_jax.training.compiled import initial_state, train_program
 from dlvr_jax.training.evaluation import Split, evaluate
-from dlvr_jax.training.loop import Training, train
+from dlvr_jax.training.loop import train
 from dlvr_jax.training.sharding import Placement
+from dlvr_jax.training.training import Training
 
 BARE_STEPS = 300  # before the loop and again after it, since machines drift
 

@@ -5,7 +5,7 @@ together with what lies on the device for the whole run (the resident arrays; no
 the same bits.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, Literal
@@ -98,6 +98,16 @@ def evaluation_batches(
         return {"index": np.where(mask, index, 0).astype(np.int32), "mask": mask}
 
     return _backed(source, split, indices, -(-size // batch_size), backing)
+
+
+def of_members(batches: Sequence[Batches]) -> Batches:
+    """The batches of a population's members side by side, in front of each batch, over one set of resident arrays."""
+
+    def payload(step: int) -> Payload:
+        own = [one.payload(step) for one in batches]
+        return {name: np.stack([part[name] for part in own]) for name in own[0]}
+
+    return Batches(batches[0].resident, payload, batches[0].num_batches)
 
 
 def _training_stream(size: int, rows: int, shape: tuple[int, ...], step: int) -> Payload:

@@ -19,7 +19,7 @@ import numpy as np
 
 from dlvr_jax.errors import UserError
 
-FORMAT = 2
+FORMAT = 3
 Leaves = dict[str, np.ndarray]
 
 

@@ -11,15 +11,16 @@ from typing import Any
 import jax
 import numpy as np
 from jax.sharding import NamedSharding
+from jax.typing import ArrayLike
 
 from dlvr_jax import runtime
 from dlvr_jax.data.batches import assemble
 from dlvr_jax.tasks.task import Batch, Carry, State, Sums, Task
 
 
-def initial_state(task: Task, seed: int | np.uint32, hyper: Any, batch: Batch) -> State:
+def initial_state(task: Task, seed: ArrayLike, hyper: Any, batch: Batch) -> State:
     """`task.init`, compiled."""
-    seed = np.uint32(seed)
+    seed = np.asarray(seed, np.uint32)
     return _program(_init, task, False, (seed, hyper, dict(batch)))(seed, hyper, dict(batch))
 
 

@@ -4,10 +4,8 @@ Step n means n finished updates, everywhere. It knows contracts only: a Task, Ba
 """
 
 import dataclasses
-import math
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -17,14 +15,14 @@ from dlvr_jax.data.prefetch import payloads
 from dlvr_jax.errors import UserError, blamed
 from dlvr_jax.reporting.console import Progress, warn
 from dlvr_jax.reporting.tensorboard import TensorBoard
-from dlvr_jax.run import Run
-from dlvr_jax.sections import EvalSection, TrainSection
-from dlvr_jax.tasks.task import State, Task, as_evaluated, evaluated
+from dlvr_jax.tasks.task import as_evaluated, evaluated
 from dlvr_jax.training.cadence import due
 from dlvr_jax.training.checkpoint import Checkpoints, clean, named_leaves, remove, restore, steps
 from dlvr_jax.training.compiled import non_finite_program, train_program
-from dlvr_jax.training.evaluation import Split, Total, add_up, evaluate
+from dlvr_jax.training.evaluation import add_up, evaluate
+from dlvr_jax.training.population import each_member, mean_of
 from dlvr_jax.training.signals import Interrupt, interruptible
+from dlvr_jax.training.training import Memory, Training, remember_best
 
 PENDING = 256  # steps whose sums may wait on the device
 SAMPLE_SEED = 0  # the same noise each time, so that samples can be compared over the training
@@ -37,36 +35,6 @@ class Stopped(Exception):
         super().__init__(f"stopped by signal {signal} after step {step}")
         self.signal = signal
         self.step = step
-
-
-@dataclass
-class Memory:
-    """What the loop remembers besides the state, saved with it."""
-
-    seconds: float = 0.0  # spent training, over all resumptions
-    window: dict[str, Total] = field(default_factory=dict)  # sums since the last log line
-    best_step: int = 0  # 0: none yet
-    best_value: float = 0.0
-
-
-@dataclass
-class Training:
-    """A training under way."""
-
-    run: Run
-    task: Task
-    splits: Mapping[str, Split]
-    train: TrainSection  # with `steps` given
-    evaluation: EvalSection
-    state: State
-    best: Any = None  # (params, variables) of the best evaluation, where `eval.best` names a metric
-    memory: Memory = field(default_factory=Memory)
-
-    @property
-    def last(self) -> int:
-        """The number of updates of the whole run."""
-        assert self.train.steps is not None
-        return self.train.steps
 
 
 def resume(t: Training) -> int:
@@ -84,7 +52,7 @@ def resume(t: Training) -> int:
         window = {name: (np.asarray(top), np.asarray(bottom)) for name, (top, bottom) in memory["window"].items()}
         t.memory = Memory(**{**memory, "window": window})
         t.state, t.best = t.splits["train"].placement.state(tree["state"], t.task.micro), tree["best"]
-    step = int(t.state.step)
+    step = int(np.max(t.state.step))
     for damaged in [number for number in steps(t.run.checkpoints) if number > step]:
         remove(t.run.checkpoints / str(damaged))
     t.run.cut_metrics(step)
@@ -113,21 +81,6 @@ def train(training: Training, step: int) -> None:
             checkpoints.close()
 
 
-def chosen_state(t: Training) -> State:
-    """The state to test and to keep: with the best parameters, where `eval.best` names a metric, else the last."""
-    if t.best is None or not t.memory.best_step:
-        return t.state
-    if t.state.average is not None:
-        return dataclasses.replace(t.state, average=t.best)
-    return dataclasses.replace(t.state, params=t.best[0], variables=t.best[1])
-
-
-def which_state(t: Training) -> str:
-    """`chosen_state` in words."""
-    step, best = int(t.state.step), t.memory.best_step
-    return f"step {best} of {step}, the best {t.evaluation.best} on validation" if best else f"step {step}"
-
-
 def _loop(
     t: Training, checkpoints: Checkpoints, step: int, interrupt: Interrupt, progress: Progress, board: TensorBoard
 ) -> None:
@@ -137,10 +90,12 @@ def _loop(
     shown: dict[str, float] = {}
     clock = _Clock(t, step)
 
-    def log(split: str, metrics: Mapping[str, float]) -> None:
-        line = {"step": step, "split": split, **metrics, **clock.read(step, split)}
-        t.run.append_metrics(line)
-        board.write(line)
+    def log(split: str, metrics: Sequence[Mapping[str, float]]) -> None:
+        times = clock.read(step, split)
+        for k, own in enumerate(metrics):
+            line = {"step": step, "split": split, **({"member": k} if len(metrics) > 1 else {}), **own, **times}
+            t.run.append_metrics(line)
+            board.write(line)
 
     batches, program = payloads(split.batches, step, t.last, per_call=per_call), None
     while step < t.last and not _stops_early(t, step):
@@ -154,15 +109,20 @@ def _loop(
             _drain(t, pending, per_call)
         if due(step, t.train.log_every, t.last):
             _stop_if_failed(t)
-            shown = {name: float(top / bottom) for name, (top, bottom) in t.memory.window.items()}
-            log("train", shown)
+            windows = [
+                {name: float(top / bottom) for name, (top, bottom) in sums.items()}
+                for _, sums, _ in each_member(t.task, None, t.memory.window, {})
+            ]
+            log("train", windows)
+            shown = mean_of(windows)
             t.memory.window = {}
         progress.update(step, shown, clock.speed)
 
         if due(step, t.train.eval_every, t.last) and "validation" in t.splits:
             _stop_if_failed(t)
-            metrics = t.task.finish(t.state, *evaluate(t.task, t.state, t.splits["validation"]))
-            _remember_best(t, step, metrics)
+            evaluation = evaluate(t.task, t.state, t.splits["validation"])
+            metrics = [t.task.finish(*own) for own in each_member(t.task, t.state, *evaluation)]
+            remember_best(t, step, metrics)
             log("validation", metrics)
             progress.note(_evaluation_line(t, step, metrics))
 
@@ -206,15 +166,17 @@ def _drain(t: Training, pending: list[Any], per_call: int) -> None:
 
 def _stop_if_failed(t: Training) -> None:
     """Names the update and the leaf at fault, by computing that batch's gradient again."""
-    failed = int(t.state.failed)
-    if not failed:
+    failures = np.atleast_1d(jax.device_get(t.state.failed))
+    if not failures.all():
+        _tell_failures(t, failures)
         return
+    failed = int(failures.min())
     split = t.splits["train"]
     payload = split.placement.rows(split.batches.payload(failed - 1), int(t.task.micro > 1))
     flags = jax.device_get(
         non_finite_program(t.task, t.state, split.resident, payload)(t.state, split.resident, payload)
     )
-    leaves = [name for name, flag in named_leaves(flags).items() if flag]
+    leaves = [name for name, flag in named_leaves(flags).items() if np.any(flag)]
     saved = steps(t.run.checkpoints)
     good = f"the checkpoint of step {saved[-1]} is good" if saved else "there is no checkpoint yet"
     raise UserError(
@@ -223,22 +185,17 @@ def _stop_if_failed(t: Training) -> None:
     )
 
 
-def _remember_best(t: Training, step: int, metrics: Mapping[str, float]) -> None:
-    name = t.evaluation.best
-    if name is None:
-        return
-    value, before = metrics[name], t.memory.best_value
-    better = value < before if t.task.directions[name] == "lower" else value > before
-    if better or not t.memory.best_step or (math.isnan(before) and not math.isnan(value)):
-        t.memory.best_step, t.memory.best_value = step, value
-        t.best = jax.tree.map(np.array, evaluated(t.state))
+def _tell_failures(t: Training, failures: np.ndarray) -> None:
+    """Of a population, whose other members go on."""
+    for k in set(np.flatnonzero(failures).tolist()) - t.told:
+        t.told.add(k)
+        warn(f"member {k}: step {failures[k]} is not finite; it stays as it was before, the others go on")
 
 
 def _stops_early(t: Training, step: int) -> bool:
-    patience = t.train.early_stopping
-    return (
-        patience is not None and bool(t.memory.best_step) and step - t.memory.best_step >= patience * t.train.eval_every
-    )
+    """Whether the last better value is long past, of every member."""
+    patience, best = t.train.early_stopping, t.memory.best_step
+    return patience is not None and all(best) and step - max(best) >= patience * t.train.eval_every
 
 
 def _show_samples(t: Training, step: int) -> None:
@@ -250,12 +207,15 @@ def _show_samples(t: Training, step: int) -> None:
     write_report(t.run)
 
 
-def _evaluation_line(t: Training, step: int, metrics: Mapping[str, float]) -> str:
-    """The first metrics that the task names, and the one that the best state is chosen by."""
+def _evaluation_line(t: Training, step: int, metrics: Sequence[Mapping[str, float]]) -> str:
+    """The first metrics that the task names, and the one that the best state is chosen by; means over the members."""
     chosen = [name for name in t.task.directions if name == t.evaluation.best]
     names = [*[name for name in t.task.directions if name not in chosen][: 2 - len(chosen)], *chosen]
-    named = "  ".join(f"{name} {metrics[name]:.4f}" for name in names)
-    return f"step {step}: validation {named}" + ("  (best so far)" if step == t.memory.best_step else "")
+    mean = mean_of(metrics)
+    named = "  ".join(f"{name} {mean[name]:.4f}" for name in names)
+    best = t.memory.best_step.count(step)
+    told = f"  (best so far of {best} members)" if len(metrics) > 1 else "  (best so far)"
+    return f"step {step}: validation {named}" + (told if best else "")
 
 
 class _Clock:

@@ -20,9 +20,10 @@ class Placement:
     """Where arrays go. With one device nothing is split."""
 
     mesh: Mesh
+    members: bool = False  # devices share the members of a population, each with the whole batches
 
     @classmethod
-    def over(cls, devices: int) -> "Placement":
+    def over(cls, devices: int, members: bool = False) -> "Placement":
         """The first `devices` devices, as the axis "data".
 
         Raises:
@@ -32,17 +33,19 @@ class Placement:
             raise UserError(
                 f"mesh.data = {devices}: this machine has {jax.device_count()} devices; use at most that many"
             )
-        return cls(Mesh(np.array(jax.devices()[:devices]), ("data",)))
+        return cls(Mesh(np.array(jax.devices()[:devices]), ("data",)), members)
 
     def everywhere(self, tree: Any) -> Any:
         """Puts a copy of every leaf on each device."""
         return jax.device_put(tree, NamedSharding(self.mesh, PartitionSpec()))
 
     def state(self, state: State, micro: int = 1) -> State:
-        """Puts a state on the devices: the carry's rows split as the batch's are, the rest everywhere.
+        """Puts a state on the devices: the carry's rows split as the batch's are, the rest everywhere; or its members.
 
         `micro`: the length of the carry's leading axis, where it is over 1. What does not split is everywhere.
         """
+        if self.members:
+            return jax.device_put(state, NamedSharding(self.mesh, PartitionSpec("data")))
         carry = jax.tree.map(lambda leaf: jax.device_put(leaf, self._of_carry(leaf, int(micro > 1))), state.carry)
         return dataclasses.replace(self.everywhere(dataclasses.replace(state, carry=None)), carry=carry)
 
@@ -54,5 +57,7 @@ class Placement:
         """Splits the axis after `leading` ones (steps of a call, micro-batches) over the devices."""
         if self.mesh.size == 1:
             return payload
+        if self.members:
+            return dict(self.everywhere(payload))
         split = NamedSharding(self.mesh, PartitionSpec(*([None] * leading), "data"))
         return {name: jax.device_put(leaf, split) for name, leaf in payload.items()}

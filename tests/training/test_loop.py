@@ -14,7 +14,7 @@ from dlvr_jax.recorded import restored
 from dlvr_jax.run import TIMES, Run
 from dlvr_jax.training import checkpoint
 from dlvr_jax.training.checkpoint import tree_digest
-from dlvr_jax.training.loop import chosen_state
+from dlvr_jax.training.training import chosen_state
 from tests.configs import state_of
 from tests.damage import flip_a_byte
 
@@ -58,6 +58,8 @@ FORMS = {
     "streamed": {"data__backing": "stream"},
     "dropout": {"model__dropout": "0.3"},
     "two devices": {"mesh__data": "2"},
+    "a population": {"population__size": "3", "population__vary__model__dropout": "0.1,0.2,0.3"},
+    "a population on two devices": {"population__size": "2", "population__strategy": "map", "mesh__data": "2"},
     "all at once": {
         "mesh__data": "2",
         "train__accumulate": "2",

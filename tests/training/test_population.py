@@ -1,0 +1,147 @@
+"""A population: its members against runs alone, in each strategy; one that fails; one that is taken out."""
+
+import json
+from pathlib import Path
+from typing import get_args
+
+import jax
+import numpy as np
+import pytest
+
+from dlvr_jax import check, config
+from dlvr_jax.data.batches import assemble
+from dlvr_jax.errors import UserError
+from dlvr_jax.launch import Start, launch
+from dlvr_jax.run import Run
+from dlvr_jax.training.checkpoint import named_leaves, read, steps
+from dlvr_jax.training.compiled import initial_state
+from dlvr_jax.training.population import Strategy, each_member, member, stacked
+from dlvr_jax.training.sharding import Placement
+from experiments.extract import extract_member
+from tests.configs import plain
+
+PATH = "configs/cnn/lenet5_digits.py"
+DIGITS = config.find(f"{PATH}:tiny")
+# The same sums in another order: f32 rounding of a gradient, as in tests/test_configs.py.
+ROUNDING = dict(rtol=2e-4, atol=2e-6)
+
+
+def train(folder: Path, **flags: str) -> Run:
+    given = {key.replace("__", "."): text for key, text in flags.items()}
+    assert launch(Start(DIGITS, check.complete(config.load(DIGITS), given), folder)) == 0
+    return Run(folder)
+
+
+def lines(run: Run, split: str, k: int) -> list[dict]:
+    return [line for line in run.metrics() if line["split"] == split and line["member"] == k]
+
+
+def same(a, b) -> None:
+    for name, leaf in named_leaves(jax.device_get(a)).items():
+        np.testing.assert_allclose(leaf, named_leaves(jax.device_get(b))[name], **ROUNDING, err_msg=name)
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize("strategy", get_args(Strategy))
+def test_members_agree_with_runs_alone(strategy: Strategy, devices: int) -> None:
+    rates = {"population__size": "4", "population__vary__optimizer__learning_rate": "0.01,0.02,0.03,0.04"}
+    experiment = plain(PATH, **rates, mesh__data=str(devices))
+    placement, batches = Placement.over(devices, members=True), experiment.training_batches()
+    four, payload = experiment.population_of(strategy), batches.payload(0)
+    seeds, hyper = np.array(experiment.seeds, np.uint32), stacked(experiment.hypers)
+    before = placement.state(initial_state(four, seeds, hyper, experiment.example_batch))
+    step = jax.jit(lambda state, *parts: four.train_step(state, assemble(*parts)))
+    after, sums = step(before, placement.everywhere(batches.resident), placement.rows(payload))
+    evaluated = jax.jit(four.eval_step)(after, experiment.evaluation_batches("test")[0], None)
+    parts = list(each_member(four, after, *jax.device_get(evaluated[:2])))
+    for k in range(4):
+        alone = initial_state(experiment.task, experiment.seeds[k], experiment.hypers[k], experiment.example_batch)
+        own = assemble(batches.resident, {name: leaf[k] for name, leaf in payload.items()})
+        one, loss = jax.jit(experiment.task.train_step)(alone, own)
+        same(member(after, k).params, one.params)
+        np.testing.assert_allclose(sums["loss"][0][k], loss["loss"][0], rtol=2e-6)
+        tested, outputs, _ = jax.jit(experiment.task.eval_step)(one, experiment.evaluation_batches("test")[0], None)
+        np.testing.assert_allclose(parts[k][1]["loss"][0], tested["loss"][0], rtol=2e-5)
+        np.testing.assert_array_equal(parts[k][2]["label"], outputs["label"])
+
+
+def test_each_member_has_its_metrics_and_its_best_state(tmp_path: Path) -> None:
+    run = train(tmp_path / "run", population__size="3", population__vary__optimizer__learning_rate="1e-3,1e-2,3e-3")
+    summary = run.summary()
+    assert summary is not None and [own["seed"] for own in summary["members"]] == [0, 1, 2]
+    assert [own["varied"] for own in summary["members"]] == [
+        {"optimizer.learning_rate": rate} for rate in (1e-3, 1e-2, 3e-3)
+    ]
+    for own in summary["members"]:
+        validated = lines(run, "validation", own["member"])
+        best = max(line["accuracy"] for line in validated)
+        assert own["tested_step"] == next(line["step"] for line in validated if line["accuracy"] == best)
+        (test,) = lines(run, "test", own["member"])
+        assert test["accuracy"] == own["metrics"]["test/accuracy"]
+    mean = np.mean([own["metrics"]["test/accuracy"] for own in summary["members"]])
+    assert summary["metrics"]["test/accuracy"] == pytest.approx(mean)
+    assert "Members" in (run.path / "report.html").read_text()
+
+
+def test_a_member_that_is_not_finite_stays_as_it_was_and_the_others_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = {"optimizer__name": "sgd", "population__size": "2", "population__strategy": "vmap"}
+    rates = "population__vary__optimizer__learning_rate"
+    run = train(tmp_path / "run", **flags, **{rates: "0.01,1e38"})
+    assert "member 1: step" in capsys.readouterr().err
+    summary, other = run.summary(), train(tmp_path / "other", **flags, **{rates: "0.01,0.02"}).summary()
+    assert summary is not None and other is not None
+    well, ill = summary["members"]
+    assert well["failed"] == 0 and 0 < ill["failed"] <= summary["step"] == 16
+    assert well == other["members"][0]  # to the bit, whatever becomes of its neighbour
+    leaves, _ = read(run.checkpoints / "16")
+    assert all(np.isfinite(leaf).all() for name, leaf in leaves.items() if "params" in name)
+    assert summary["metrics"]["test/accuracy"] == well["metrics"]["test/accuracy"]
+
+
+def test_a_run_whose_members_all_fail_stops(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is not finite"):
+        train(
+            tmp_path / "run",
+            optimizer__name="sgd",
+            population__size="2",
+            population__vary__optimizer__learning_rate="1e38,1e37",
+        )
+
+
+def test_a_member_taken_out_is_a_run_of_its_own(tmp_path: Path) -> None:
+    rates = {"population__size": "2", "population__vary__optimizer__learning_rate": "1e-3,1e-2"}
+    population = train(tmp_path / "run", **rates)
+    assert extract_member([str(population.path), "--member", "1"]) == 0
+    run = Run(tmp_path / "run-member-1")
+    summary, members = run.summary(), (population.summary() or {})["members"]
+    assert summary is not None and summary["params_sha256"] == members[1]["params_sha256"]
+    assert summary["guarantee"].startswith("weaker: ")
+    for name, value in members[1]["metrics"].items():
+        np.testing.assert_allclose(summary["metrics"][name], value, rtol=1e-5, err_msg=name)
+    assert run.config["seed"] == 1 and run.config["optimizer"]["learning_rate"] == 1e-2
+    alone = train(tmp_path / "alone", seed="1", optimizer__learning_rate="1e-2")
+    for own, other in zip(run.metrics(), alone.metrics(), strict=True):
+        assert own["step"] == other["step"] and own["split"] == other["split"]
+    assert json.dumps(alone.config, sort_keys=True) == json.dumps(run.config, sort_keys=True)
+    assert steps(run.checkpoints) == [16]
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (
+            {"population__seeds": "1,2", "population__size": "3"},
+            "seeds: has 2 values, but population.size = 3",
+        ),
+        ({"population__vary__optimizer__learning_rate": "0.1,0.2"}, "has 2 values, but population.size = 1"),
+        ({"population__size": "3", "mesh__data": "2"}, "population.size = 3 does not split over 2 devices; use 2 or 4"),
+        ({"population__size": "2", "population__vary__model__dropout": "0.1,1.5"}, "must be between 0 and 1"),
+        ({"population__vary__train__steps": "1,2"}, "population.vary.train.steps: no such key"),
+    ],
+)
+def test_what_is_wrong_with_a_population_is_told(flags: dict[str, str], says: str) -> None:
+    given = {key.replace("__", "."): text for key, text in flags.items()}
+    with pytest.raises(UserError, match=says):
+        check.complete(config.load(DIGITS), given)
