@@ -24,4 +24,5 @@ def blamed(what: str) -> Iterator[None]:
         raise
     except (Exception, SystemExit) as error:
         first = str(error).splitlines()[0] if str(error) else ""
-        raise UserError(f"{what}: {type(error).__name__}: {first}; DLVR_TRACEBACK=1 shows where") from error
+        hint = "" if isinstance(error, ValueError) else "; DLVR_TRACEBACK=1 shows where"  # which says what to do itself
+        raise UserError(f"{what}: {type(error).__name__}: {first}{hint}") from error
