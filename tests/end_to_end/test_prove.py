@@ -65,7 +65,7 @@ def edit(path: Path, change: Callable[[dict], object]) -> None:
 
 CHANGES = {
     "a leaf": (another_leaf, "checkpoints/12, state/params/c1/kernel: "),
-    "what the loop remembers": (
+    "what the loop remembers": (another_window, "checkpoints/12, memory/best_step: [8] in the first, [4] in the"),
         another_window,
         "checkpoints/12, memory/best_step: [8] in the first, [4] in the second",
     ),
