@@ -66,9 +66,6 @@ def edit(path: Path, change: Callable[[dict], object]) -> None:
 CHANGES = {
     "a leaf": (another_leaf, "checkpoints/12, state/params/c1/kernel: "),
     "what the loop remembers": (another_window, "checkpoints/12, memory/best_step: [8] in the first, [4] in the"),
-        another_window,
-        "checkpoints/12, memory/best_step: [8] in the first, [4] in the second",
-    ),
     "a figure": (another_loss, "metrics.jsonl, step 8, train, loss: "),
     "a line": (a_line_less, "metrics.jsonl, line 7: step 16, test in the first, nothing in the second"),
     "the parameters": (
