@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import get_args
 
 from dlvr_jax import config, runtime
 from dlvr_jax.atomic_write import write_text
@@ -24,8 +25,10 @@ def strategy_of(experiment: Experiment, state: State, split: Split) -> tuple[Str
     if named != "auto":
         return named, {}
     path = _remembered(experiment)
-    seconds = _read(path) or _measured(experiment, state, split)
-    write_text(path, json.dumps(seconds) + "\n")
+    seconds = _read(path)
+    if seconds is None:
+        seconds = _measured(experiment, state, split)
+        write_text(path, json.dumps(seconds) + "\n")
     told = ", ".join(f"{strategy} {1000 * taken:.3g} ms" for strategy, taken in seconds.items())
     print(f"a step of {experiment.population.size} members: {told}", file=sys.stderr)
     return fastest(seconds), {str(strategy): taken for strategy, taken in seconds.items()}
@@ -44,7 +47,8 @@ def _remembered(experiment: Experiment) -> Path:
     kept = {key: value for key, value in experiment.flat.items() if key not in WITHOUT_EFFECT and key not in hyper}
     kept = {key: value for key, value in kept.items() if not key.startswith(VARY)}
     kept |= {"absent": sorted(key for key, value in hyper.items() if value is None)}
-    where = {name: runtime.environment()[name] for name in ("versions", "device", "cpu", "flags")}
+    environment = runtime.environment()
+    where = {name: environment[name] for name in ("versions", "device", "cpu", "flags")}
     return runtime.cache_folder() / "strategies" / f"{config.fingerprint({**kept, **config.flatten(where)})[:16]}.json"
 
 
@@ -54,4 +58,4 @@ def _read(path: Path) -> dict[Strategy, float] | None:
         seconds: dict[Strategy, float] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return seconds if isinstance(seconds, dict) and seconds else None
+    return seconds if isinstance(seconds, dict) and seconds and set(seconds) <= set(get_args(Strategy)) else None

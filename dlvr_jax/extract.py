@@ -1,6 +1,7 @@
 """A member of a population as a run of its own: its config, its lines, its last checkpoint."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 from dlvr_jax.atomic_write import write_text
@@ -13,6 +14,7 @@ from dlvr_jax.run import Run
 from dlvr_jax.sections import VARY
 from dlvr_jax.training.checkpoint import Checkpoints
 from dlvr_jax.training.population import member
+from dlvr_jax.training.training import Memory
 
 
 def start_of(population: Run, experiment: Experiment, k: int, folder: Path) -> Start:
@@ -25,7 +27,7 @@ def start_of(population: Run, experiment: Experiment, k: int, folder: Path) -> S
 
 
 def extract(population: Run, experiment: Experiment, k: int, start: Start) -> None:
-    """Writes the member's folder; `config.json`, which makes it a run, comes last.
+    """Writes the member's folder; `config.json`, which makes it a run, comes last. Its log window starts anew.
 
     Raises:
         UserError: the population has no checkpoint, or the folder holds something else.
@@ -33,17 +35,11 @@ def extract(population: Run, experiment: Experiment, k: int, start: Start) -> No
     run, training = Run(start.folder), restored(population, experiment)
     if run.path.exists() and any(run.path.iterdir()):
         raise UserError(f"{run.path} is not empty and holds no run; choose another --workdir")
-    step = int(training.state.step[k])
-    memory = training.memory
-    remembered = {
-        "seconds": memory.seconds,
-        "window": {},
-        "best_step": [memory.best_step[k]],
-        "best_value": [memory.best_value[k]],
-    }
+    step, memory = int(training.state.step[k]), training.memory
+    remembered = Memory(memory.seconds, {}, [memory.best_step[k]], [memory.best_value[k]])
     run.path.mkdir(parents=True, exist_ok=True)
     checkpoints = Checkpoints(run.checkpoints, keep=1)
-    checkpoints.save(step, {"state": member(training.state, k), "best": member(training.best, k)}, remembered)
+    checkpoints.save(step, {"state": member(training.state, k), "best": member(training.best, k)}, asdict(remembered))
     checkpoints.close()
     lines = [{key: value for key, value in line.items() if key != "member"} for line in _lines(population, k, step)]
     write_text(run.path / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))

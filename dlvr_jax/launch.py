@@ -141,27 +141,22 @@ def _from(run: Run) -> dict[str, str]:
 
 def _train(run: Run, start: Start, experiment: Experiment, count: CompileCount) -> int:
     placement = Placement.over(experiment.devices, experiment.is_population)
-    task = experiment.task
-    state = placement.state(_first_state(experiment), task.micro)
+    micro = experiment.task.micro
+    state = placement.state(_first_state(experiment), micro)
     if start.origin is not None and not steps(run.checkpoints):
         step = run.record["from"]["step"] if run.exists() else start.origin_step
-        state = placement.state(_state_of(start.origin, step, state, experiment), task.micro)
+        state = placement.state(_state_of(start.origin, step, state, experiment), micro)
     splits = {"train": Split.place(experiment.training_batches(), placement)}
     if experiment.data.spec.splits["validation"]:
         splits["validation"] = Split.place(experiment.evaluation_batches("validation"), placement)
-    measured: dict[str, Any] = {}
-    if experiment.is_population:
-        strategy = run.environment["form"]["strategy"] if run.exists() else start.strategy
-        if strategy is None:
-            strategy, seconds = strategy_of(experiment, state, splits["train"])
-            measured = {"strategies": seconds}
-        task = experiment.population_of(strategy)
-    environment, is_new = _environment(experiment, task) | measured, not run.exists()
+    task, measured = _task(run, start, experiment, state, splits["train"])
+    environment, is_new = {**_environment(experiment, task), **measured}, not run.exists()
     if is_new:
         run.write("environment.json", environment)
         run.write("config.json", start.record(int(np.max(state.step))))
     else:  # how it runs from now on
-        run.write("config.json", start.record(run.record["from"]["step"] if run.record.get("from") else 0))
+        begun = run.record["from"]["step"] if run.record.get("from") else 0
+        run.write("config.json", {**run.record, **start.record(begun)})
     console.print_differences(run.record)
     params = experiment.abstract_state.params
     console.print_parameters([(n, p.shape, p.dtype, p.size) for n, p in named_leaves(params).items()])
@@ -187,6 +182,17 @@ def _first_state(experiment: Experiment) -> State:
         return initial_state(experiment.task, experiment.seed, experiment.hyper, experiment.example_batch)
     task, seeds = experiment.population_of("vmap"), np.array(experiment.seeds, np.uint32)
     return initial_state(task, seeds, stacked(experiment.hypers), experiment.example_batch)
+
+
+def _task(run: Run, start: Start, experiment: Experiment, state: State, split: Split) -> tuple[Task, dict[str, Any]]:
+    """What is trained: of a population all members, computed as before or as is fastest; and what was measured."""
+    if not experiment.is_population:
+        return experiment.task, {}
+    recorded = run.environment["form"]["strategy"] if run.exists() else start.strategy
+    if recorded is not None:
+        return experiment.population_of(recorded), {}
+    strategy, seconds = strategy_of(experiment, state, split)
+    return experiment.population_of(strategy), {"strategies": seconds}
 
 
 def _environment(experiment: Experiment, task: Task) -> dict[str, Any]:

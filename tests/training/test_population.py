@@ -126,6 +126,7 @@ def test_a_member_taken_out_is_a_run_of_its_own(tmp_path: Path) -> None:
         assert own["step"] == other["step"] and own["split"] == other["split"]
     assert json.dumps(alone.config, sort_keys=True) == json.dumps(run.config, sort_keys=True)
     assert steps(run.checkpoints) == [16]
+    assert run.record["extracted"] == {"run": str(population.path.resolve()), "member": 1}
 
 
 @pytest.mark.parametrize(
