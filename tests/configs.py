@@ -28,13 +28,16 @@ def tiny(path: str, **flags: str) -> Experiment:
 
 
 def plain(path: str, **flags: str) -> Experiment:
-    """`tiny` with plain gradient descent and one update of each player: the form that is compared with other forms.
+    """`tiny` with the gradient as its update, and one update of each player: the form compared with other forms.
 
     What rounding does to a first update, the next ones multiply.
     """
-    alike = dict(optimizer__name="sgd", optimizer__schedule="constant", optimizer__weight_decay="none")
-    once = {"task__critic_steps": "1"} if "task.critic_steps" in tiny(path).flat else {}
-    return tiny(path, **alike, **once, **flags)
+    known = tiny(path).flat
+    others = ("optimizer.momentum", "optimizer.l2", "optimizer.clip_norm", "optimizer.weight_decay")
+    gradient = {key: "none" for key in others if known.get(key) is not None}
+    alike = gradient | {"optimizer.name": "sgd", "optimizer.schedule": "constant", "optimizer.learning_rate": "1"}
+    once = {"task__critic_steps": "1"} if "task.critic_steps" in known else {}
+    return tiny(path, **({key.replace(".", "__"): text for key, text in alike.items()} | once | flags))
 
 
 def state_of(experiment: Experiment, seed: int = 0):
