@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dlvr_jax.check import FILLED, Flat, hyper_keys, named, own_arguments, source
+from dlvr_jax.cross_check import steps_of_epochs
 from dlvr_jax.data.augment import augment
 from dlvr_jax.data.batches import Batches, evaluation_batches, of_members, training_batches
 from dlvr_jax.data.sources import Source, Spec
@@ -149,8 +150,7 @@ def _train_section(flat: Flat, examples: int) -> TrainSection:
     train = TrainSection(**_section(flat, "train"))
     if train.steps is not None:
         return train
-    assert train.epochs is not None
-    steps = -(-train.epochs * examples // train.batch_size)
+    steps = steps_of_epochs(flat, examples)
     return dataclasses.replace(train, steps=-(-steps // train.steps_per_call) * train.steps_per_call)
 
 

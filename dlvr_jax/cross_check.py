@@ -18,6 +18,12 @@ def cross_faults(flat: Mapping[str, Any], train_examples: int | None) -> list[st
     return [fault for check in checks for fault in check(_Sound(flat), train_examples)]
 
 
+def steps_of_epochs(flat: Mapping[str, Any], train_examples: int) -> int:
+    """How many steps `train.epochs` are, rounded up; a step of a GAN reads a batch for each update of its critic."""
+    examples_per_step = flat["train.batch_size"] * (flat.get("task.critic_steps") or 1)
+    return int(-(-flat["train.epochs"] * train_examples // examples_per_step))
+
+
 class _Sound(dict[str, Any]):
     """The sound keys; one that is not sound is None, as one that is not given."""
 
@@ -34,7 +40,7 @@ def _length(flat: Mapping[str, Any], examples: int | None) -> Iterator[str]:
 def _warmup(flat: Mapping[str, Any], examples: int | None) -> Iterator[str]:
     warmup, steps = flat["optimizer.warmup_steps"], flat["train.steps"]
     if steps is None and examples and flat["train.epochs"] and flat["train.batch_size"]:
-        steps = -(-flat["train.epochs"] * examples // flat["train.batch_size"])
+        steps = steps_of_epochs(flat, examples)
     if warmup and steps and warmup > steps:
         yield f"optimizer.warmup_steps = {warmup} is longer than the run of {steps} steps; shorten it"
 

@@ -3,7 +3,7 @@
 import pytest
 
 from dlvr_jax import check, config
-from dlvr_jax.cross_check import cross_faults
+from dlvr_jax.cross_check import cross_faults, steps_of_epochs
 from dlvr_jax.errors import UserError
 
 TINY = config.load(config.find("configs/cnn/lenet5_digits.py:tiny"))
@@ -38,6 +38,11 @@ def test_a_warm_up_is_compared_with_epochs_too() -> None:
     assert cross_faults(flat, 100) == ["optimizer.warmup_steps = 11 is longer than the run of 10 steps; shorten it"]
     assert cross_faults(flat, 110) == []
     assert cross_faults(flat, None) == []
+
+
+def test_an_epoch_of_a_gan_counts_the_batches_of_every_update_of_the_critic() -> None:
+    flat = {"train.epochs": 3, "train.batch_size": 10, "task.critic_steps": 5}
+    assert steps_of_epochs(flat, 101) == 7  # 303 examples, 50 a step
 
 
 def test_streams_need_an_example_for_each_row() -> None:
