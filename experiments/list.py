@@ -1,4 +1,4 @@
-"""`./launch.sh list`: every config in configs/, with its size, its budget and its best known result."""
+"""`./launch.sh list`: every config in configs/, with its size, its budget and its result."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from dlvr_jax.benchmarks.cost import parameters
 from dlvr_jax.build import Experiment, build
 from dlvr_jax.errors import UserError
 from dlvr_jax.reporting.readable import duration, number
-from dlvr_jax.reporting.results import Result, best, read_all
+from dlvr_jax.reporting.results import Result, of_config, read_all
 from dlvr_jax.reporting.tables import print_table
 from experiments.command import arguments, main
 
@@ -22,7 +22,7 @@ def list_configs(argv: Sequence[str]) -> None:
     Raises:
         UserError: some config fails, or a result cannot be read; after everything else is printed.
     """
-    arguments("list", "Every config: model, parameters, data, budget, best known result.").parse_args(argv)
+    arguments("list", "Every config: model, parameters, data, budget, result.").parse_args(argv)
     jax.config.update("jax_platforms", "cpu")  # only shapes are looked at
     results, faults = _results()
     for family in sorted(_families(), key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name)):
@@ -38,7 +38,7 @@ def list_configs(argv: Sequence[str]) -> None:
                 )
                 rows.append((file.stem, "-", "-", "-", "-", f"fails: {fault}"))
                 faults.append(f"{file.relative_to(config.ROOT)} fails, as its row says")
-        print_table((family, "model", "parameters", "data", "budget", "best known"), rows, right=("parameters",))
+        print_table((family, "model", "parameters", "data", "budget", "result"), rows, right=("parameters",))
     if faults:
         raise UserError(*faults)
 
@@ -57,7 +57,7 @@ def _results() -> tuple[list[Result], list[str]]:
 
 def _row(source: config.Source, results: Sequence[Result]) -> tuple[str, ...]:
     experiment = build(check.complete(config.load(source), {}).flat)
-    model, known = experiment.flat["model.name"].rpartition(".")[2], best(results, str(source))
+    model, known = experiment.flat["model.name"].rpartition(".")[2], of_config(results, str(source))
     return (
         source.name,
         model,

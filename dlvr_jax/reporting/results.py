@@ -134,7 +134,6 @@ def read_all(folder: Path) -> list[Result]:
     return sorted(results, key=lambda result: result.config)
 
 
-def best(results: Sequence[Result], config: str) -> Result | None:
-    """The best result of a config, by the mean of its metric, whatever the flags."""
-    own = [result for result in results if result.config == config]
-    return min(own, key=lambda r: r.value.mean if r.lower_is_better else -r.value.mean, default=None)
+def of_config(results: Sequence[Result], config: str) -> Result | None:
+    """The result of a config without flags: variants are not chosen by what they reach on the test split."""
+    return next((result for result in results if result.config == config and not result.flags), None)

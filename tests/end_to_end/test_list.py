@@ -39,7 +39,7 @@ def test_every_config_of_the_project_works(monkeypatch: pytest.MonkeyPatch, caps
 def test_model_parameters_data_budget_and_result(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     list_configs([])
     text = capsys.readouterr().out
-    assert row(text, "cnn") == ["cnn", "model", "parameters", "data", "budget", "best known"]
+    assert row(text, "cnn") == ["cnn", "model", "parameters", "data", "budget", "result"]
     assert row(text, "lenet5_digits") == [
         *("lenet5_digits", "LeNet5", "61,706", "digits", "60 epochs x 64", "accuracy 0.9883 ± 0.0076 in 1 min 10 s"),
     ]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dlvr_jax.errors import UserError
-from dlvr_jax.reporting.results import Result, Spread, best, read, read_all, write
+from dlvr_jax.reporting.results import Result, Spread, of_config, read, read_all, write
 from dlvr_jax.reporting.results_page import page
 
 
@@ -49,12 +49,11 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
 
 
-def test_the_best_result_of_a_config_is_found_either_way_up() -> None:
-    low, high, other = result(accuracies=(0.9,)), result(accuracies=(0.95,)), result("configs/cnn/other.py", (0.99,))
-    assert best([low, high, other], low.config) is high
-    upside_down = [dataclasses.replace(each, lower_is_better=True) for each in (low, high)]
-    assert best(upside_down, low.config) is upside_down[0]
-    assert best([other], low.config) is None
+def test_the_result_of_a_config_is_the_one_without_flags() -> None:
+    own, other = result(accuracies=(0.9,)), result("configs/cnn/other.py", (0.99,))
+    variant = dataclasses.replace(result(accuracies=(0.95,)), flags={"train.epochs": "9"})
+    assert of_config([variant, own, other], own.config) is own
+    assert of_config([variant, other], own.config) is None
 
 
 def test_the_page_has_a_table_a_family_and_is_the_same_for_the_same_results(tmp_path: Path) -> None:
