@@ -30,6 +30,11 @@ def batch_of(experiment, step: int = 0):
     return jax.tree.map(jnp.asarray, experiment.training_batches()[step])
 
 
+def test_a_gradient_penalty_is_refused_where_the_discriminator_normalises_over_the_batch() -> None:
+    with pytest.raises(UserError, match="use model.name = gan.wgan_gp.WGANGP"):
+        state_of(tiny(DC, task__kind="wasserstein_gp"))
+
+
 def test_losses_of_logits_in_closed_form() -> None:
     zero, ones = jnp.zeros(2), jnp.ones(2)
     np.testing.assert_allclose(discriminator_losses("non_saturating", zero, zero), 2 * np.log(2), rtol=1e-6)
