@@ -15,6 +15,8 @@ from dlvr_jax.errors import UserError
 from dlvr_jax.schema import nearest
 
 ROOT = Path(__file__).resolve().parent.parent
+# Keys that may change when a run is resumed: how it runs, not what is trained. Another `mesh` is recorded as weaker.
+HOW = ("data.backing", "mesh.data", "train.keep")
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,12 @@ def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
             inner = inner.setdefault(part, {})
         inner[last] = value
     return nested
+
+
+def identity(flat: Mapping[str, Any], origin: str | None = None) -> dict[str, Any]:
+    """What is trained, without how it runs, and the run that it starts from as "from"; JSON's form of each value."""
+    known: dict[str, Any] = json.loads(json.dumps({key: value for key, value in flat.items() if key not in HOW}))
+    return known | ({} if origin is None else {"from": origin})
 
 
 def fingerprint(flat: Mapping[str, Any]) -> str:

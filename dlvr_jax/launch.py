@@ -1,6 +1,5 @@
 """From a complete config to a finished run folder: what `train` and `reproduce` do."""
 
-import json
 import signal
 import sys
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from dlvr_jax.check import Complete
 from dlvr_jax.choose_strategy import strategy_of
 from dlvr_jax.errors import UserError
 from dlvr_jax.finish import finish
-from dlvr_jax.recorded import complete_of
+from dlvr_jax.recorded import complete_of, origin_of, refuse_other_data
 from dlvr_jax.reporting import console
 from dlvr_jax.run import Run
 from dlvr_jax.tasks.task import State, Task
@@ -27,9 +26,6 @@ from dlvr_jax.training.loop import Stopped, resume, train
 from dlvr_jax.training.population import Population, Strategy, stacked
 from dlvr_jax.training.sharding import Placement
 from dlvr_jax.training.training import Memory, Training
-
-# Keys that may change when a run is resumed: how it runs, not what is trained. Another `mesh` is recorded as weaker.
-HOW = ("data.backing", "mesh.data", "train.keep")
 
 
 @dataclass(frozen=True)
@@ -51,7 +47,7 @@ class Start:
     @property
     def identity(self) -> dict[str, Any]:
         """The config but for how it runs, and the run that it starts from as "from"."""
-        return _what(self.complete.flat) | ({} if self.origin is None else {"from": str(self.origin.resolve())})
+        return config.identity(self.complete.flat, None if self.origin is None else str(self.origin.resolve()))
 
     @property
     def folder(self) -> Path:
@@ -90,7 +86,8 @@ def launch(start: Start) -> int:
     Placement.over(experiment.devices)  # before there is a folder: are there that many?
     with run.locked():
         _refuse_what_is_no_run_of(run, start)  # again, now that no other process can make it one
-        _refuse_other_data(run, experiment)
+        if run.exists():
+            refuse_other_data(run, experiment)
         if run.summary() is not None:
             print(f"{run.path} is finished; its report: {_report(run)}; for a new run change the config or --workdir")
             return 0
@@ -112,7 +109,7 @@ def _refuse_what_is_no_run_of(run: Run, start: Start) -> None:
         if run.path.is_file() or any(e.name not in ours and e.name[0] != "." for e in run.path.glob("*")):
             raise UserError(f"{run.path} is not empty and holds no run; choose another --workdir")
         return
-    here, there = start.identity, _what(complete_of(run).flat) | _from(run)
+    here, there = start.identity, config.identity(complete_of(run).flat, origin_of(run))
     for key in sorted(here.keys() | there.keys()):
         if here.get(key) == there.get(key):
             continue
@@ -120,23 +117,6 @@ def _refuse_what_is_no_run_of(run: Run, start: Start) -> None:
             f"{run.path} holds a run of another config: {key} is {there.get(key)!r} there, {here.get(key)!r} here; "
             "choose another --workdir, or --from to start from its last state"
         )
-
-
-def _refuse_other_data(run: Run, experiment: Experiment) -> None:
-    """The files that a run was trained on may have been changed since."""
-    if run.exists() and run.environment["data"] != experiment.data.fingerprint():
-        raise UserError(f"{run.path} was trained on other data than these; choose another --workdir, or find its data")
-
-
-def _what(flat: dict[str, Any]) -> dict[str, Any]:
-    """What is trained, without what is kept and how many devices share the work; JSON's form of each value."""
-    known: dict[str, Any] = json.loads(json.dumps({key: value for key, value in flat.items() if key not in HOW}))
-    return known
-
-
-def _from(run: Run) -> dict[str, str]:
-    origin = run.record.get("from")
-    return {} if origin is None else {"from": origin["run"]}
 
 
 def _train(run: Run, start: Start, experiment: Experiment, count: CompileCount) -> int:

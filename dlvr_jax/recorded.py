@@ -21,15 +21,24 @@ def source_of(run: Run) -> config.Source:
     return config.Source(config.ROOT / record["config_file"], record["argument"])
 
 
+def origin_of(run: Run) -> str | None:
+    """The run that it started from."""
+    origin = run.record.get("from")
+    return None if origin is None else str(origin["run"])
+
+
 def complete_of(run: Run) -> check.Complete:
     """The run's complete config, with who set each key.
 
     Raises:
-        UserError: it does not fit the signatures of today's code, a line for each key.
+        UserError: it was changed, or it does not fit the signatures of today's code, a line for each key.
     """
     record = run.record
+    values = config.flatten(record["config"])
+    if config.fingerprint(config.identity(values, origin_of(run))) != record["fingerprint"]:
+        raise UserError(f"{run.path / 'config.json'}: was changed since the run began; restore it, or train anew")
     try:
-        complete = check.complete(config.flatten(record["config"]), {})
+        complete = check.complete(values, {})
     except UserError as error:
         raise UserError(*(f"{run.path / 'config.json'}: {fault}" for fault in error.faults)) from None
     origin = {key: record["origin"].get(key, "default") for key in complete.flat}
@@ -47,7 +56,15 @@ def experiment_of(run: Run, population: bool = False) -> Experiment:
         what = "is no population" if population else f"is a population; ./launch.sh extract {run.path} --member N first"
         raise UserError(f"{run.path} {what}")
     runtime.start(run.environment["cpu"]["threads"], complete.flat["mesh.data"])
-    return build(complete.flat)
+    experiment = build(complete.flat)
+    refuse_other_data(run, experiment)
+    return experiment
+
+
+def refuse_other_data(run: Run, experiment: Experiment) -> None:
+    """Raises UserError where the files that the run was trained on have been changed since."""
+    if run.environment["data"] != experiment.data.fingerprint():
+        raise UserError(f"{run.path} was trained on other data than these; give it its data back, or train anew")
 
 
 def restored(run: Run, experiment: Experiment, step: int | None = None) -> Training:

@@ -27,6 +27,7 @@ KEYS: Mapping[str, Mapping[str, type]] = {
     "config.json": {"config_file": str, "argument": str, "fingerprint": str, "config": dict, "origin": dict},
     "environment.json": {
         **{"command": str, "versions": dict, "device": dict, "cpu": dict, "flags": dict, "git": dict, "form": dict},
+        "data": str,
         "resumed": list,
     },
     "summary.json": {

@@ -1,6 +1,7 @@
 """Bad input of every kind: one clear line, exit code 1, no traceback, and nothing that existed is changed."""
 
 import hashlib
+import json
 import shutil
 import sys
 from collections.abc import Callable
@@ -50,6 +51,16 @@ def damage(name: str, content: bytes = b"{") -> Callable[[Path, Path], object]:
 
 def unfinished(run: Path, here: Path) -> None:
     (run / "summary.json").unlink()
+
+
+def edited(run: Path, here: Path) -> None:
+    record = run / "config.json"
+    record.write_text(record.read_text().replace('"batch_size": 16', '"batch_size": 8'))
+
+
+def other_data(run: Path, here: Path) -> None:
+    environment = json.loads((run / "environment.json").read_text())
+    (run / "environment.json").write_text(json.dumps({**environment, "data": "0" * 64}))
 
 
 def every_checkpoint(change: Callable[[Path], object]) -> Callable[[Path, Path], object]:
@@ -198,13 +209,9 @@ CASES = {
         "a damaged config": Case("RUN", "config.json cannot be read", damage("config.json"), "evaluate"),
         "another format": Case("RUN", "is not of format 1", damage("config.json", b'{"format": 99}'), "report"),
         "a damaged summary": Case("RUN", "summary.json cannot be read", damage("summary.json"), "report"),
-        "an edited config": Case(
-            OTHER,
-            "train.batch_size is 8 there, 16 here",
-            lambda run, here: (run / "config.json").write_text(
-                (run / "config.json").read_text().replace('"batch_size": 16', '"batch_size": 8')
-            ),
-        ),
+        "an edited config": Case(OTHER, "was changed since the run began", edited),
+        "an edited config given to another verb": Case("RUN", "was changed since the run began", edited, "evaluate"),
+        "data changed since": Case("RUN", "was trained on other data than these", other_data, "evaluate"),
         "a summary of another kind": Case(
             "RUN", "summary.json is damaged at step", damage("summary.json", b'{"format": 1, "metrics": 3}'), "report"
         ),

@@ -24,6 +24,7 @@ ENVIRONMENT = {
     "flags": {},
     "git": {"commit": "69cf386", "dirty": False},
     "form": {"members": 1},
+    "data": "0" * 64,
     "resumed": [],
 }
 ORIGIN = {"model.name": "config", "data.name": "config", "optimizer.learning_rate": "flag", "train.steps": "default"}
