@@ -24,7 +24,7 @@ def strategy_of(experiment: Experiment, state: State, split: Split) -> tuple[Str
     named = experiment.population.strategy
     if named != "auto":
         return named, {}
-    path = _remembered(experiment)
+    path = remembered("strategies", experiment)
     seconds = _read(path)
     if seconds is None:
         seconds = _measured(experiment, state, split)
@@ -41,15 +41,15 @@ def _measured(experiment: Experiment, state: State, split: Split) -> dict[Strate
     return measure(experiment.population_of, per_call, state, split.resident, sent)
 
 
-def _remembered(experiment: Experiment) -> Path:
-    """A file for each program on each kind of machine."""
+def remembered(what: str, experiment: Experiment) -> Path:
+    """A file of the cache for each program on each kind of machine, to keep what was measured of it."""
     hyper = experiment.hyper
     kept = {key: value for key, value in experiment.flat.items() if key not in WITHOUT_EFFECT and key not in hyper}
     kept = {key: value for key, value in kept.items() if not key.startswith(VARY)}
     kept |= {"absent": sorted(key for key, value in hyper.items() if value is None)}
     environment = runtime.environment()
     where = {name: environment[name] for name in ("versions", "device", "cpu", "flags")}
-    return runtime.cache_folder() / "strategies" / f"{config.fingerprint({**kept, **config.flatten(where)})[:16]}.json"
+    return runtime.cache_folder() / what / f"{config.fingerprint({**kept, **config.flatten(where)})[:16]}.json"
 
 
 def _read(path: Path) -> dict[Strategy, float] | None:

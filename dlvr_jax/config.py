@@ -65,16 +65,25 @@ def load(source: Source) -> dict[str, Any]:
     Raises:
         UserError: the file has no `get_config`, fails, or knows no such argument; with file and line.
     """
-    module = _execute(source.file)
-    if not callable(getattr(module, "get_config", None)):
-        raise UserError(f"{source.file}: a config file must define get_config(arg)")
-    try:
-        found = module.get_config(source.argument)
-    except (Exception, SystemExit) as error:
-        raise UserError(f"{_place(source.file, error)}: {_message(error)}") from error
+    found = call(source, "get_config")
     if not isinstance(found, ConfigDict):
         raise UserError(f"{source.file}: get_config returns {type(found).__name__}; it must return a ConfigDict")
     return flatten(found.to_dict())
+
+
+def call(source: Source, function: str) -> Any:
+    """What a function of the file returns for the source's argument.
+
+    Raises:
+        UserError: there is no such function, or the file or the function fails; with file and line.
+    """
+    module = _execute(source.file)
+    if not callable(getattr(module, function, None)):
+        raise UserError(f"{source.file}: it must define {function}(arg)")
+    try:
+        return getattr(module, function)(source.argument)
+    except (Exception, SystemExit) as error:
+        raise UserError(f"{_place(source.file, error)}: {_message(error)}") from error
 
 
 def _execute(file: Path) -> Any:

@@ -7,12 +7,20 @@ from contextlib import contextmanager
 class UserError(Exception):
     """One or more faults, each a line that says what is wrong, where, and what to do.
 
-    Raised anywhere below `experiments/`, caught once there: each fault is printed as `error: ...`, exit code 1.
+    Raised anywhere below `experiments/`, caught once there: each fault is printed as `error: ...`, exit code `code`.
     """
+
+    code = 1
 
     def __init__(self, *faults: str) -> None:
         super().__init__("\n".join(faults))
         self.faults = faults
+
+
+class OutOfMemory(UserError):
+    """The device or the machine has too little memory: what a program of fewer members might not need."""
+
+    code = 12  # as the system numbers this error
 
 
 @contextmanager

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from dlvr_jax import config, guarantee, runtime
 from dlvr_jax.build import Experiment, build
 from dlvr_jax.check import Complete
 from dlvr_jax.choose_strategy import strategy_of
-from dlvr_jax.errors import UserError
+from dlvr_jax.errors import OutOfMemory, UserError
 from dlvr_jax.finish import finish
 from dlvr_jax.recorded import complete_of, origin_of, refuse_other_data
 from dlvr_jax.reporting import console
@@ -91,7 +92,17 @@ def launch(start: Start) -> int:
         if run.summary() is not None:
             print(f"{run.path} is finished; its report: {_report(run)}; for a new run change the config or --workdir")
             return 0
-        return _train(run, start, experiment, count)
+        try:
+            return _train(run, start, experiment, count)
+        except (jax.errors.JaxRuntimeError, MemoryError) as error:
+            if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+                said = str(error).partition("\n")[0]
+                raise OutOfMemory(f"out of memory: {said}; try a smaller {_smaller(start)}") from error
+            raise
+
+
+def _smaller(start: Start) -> str:
+    return "population.size" if start.complete.flat["population.size"] > 1 else "train.batch_size"
 
 
 def _report(run: Run) -> Path:
@@ -148,11 +159,11 @@ def _train(run: Run, start: Start, experiment: Experiment, count: CompileCount) 
         environment = _note_resumption(run, environment)
     try:
         train(training, step)
+        finish(run, experiment, training, environment, count)
     except Stopped as stopped:
         name = signal.Signals(stopped.signal).name
         print(f"{name}: saved at step {stopped.step}; the same command goes on from there", file=sys.stderr)
         return 128 + stopped.signal
-    finish(run, experiment, training, environment, count)
     return 0
 
 

@@ -54,4 +54,4 @@ def _print_faults(faults: Sequence[str], error: Exception) -> int:
         traceback.print_exception(error)
     for fault in faults:
         print(f"error: {' '.join(fault.split())}", file=sys.stderr)
-    return 1
+    return error.code if isinstance(error, UserError) else 1

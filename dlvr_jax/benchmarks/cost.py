@@ -48,9 +48,19 @@ def flops_per_example(experiment: Experiment) -> int:
 
 def memory_per_device(experiment: Experiment) -> Memory | None:
     """Of training, by compiling the very program that `train` runs; None where the backend does not say."""
+    return memory_of(compiled_step(experiment)[0])
+
+
+def compiled_step(experiment: Experiment) -> tuple[Any, tuple[Any, ...]]:
+    """The program that `train` runs of one member, and its arguments in shape: state, resident, payload."""
     placement, per_call = Placement.over(experiment.devices), experiment.train.steps_per_call
     state = jax.tree.map(lambda leaf: _everywhere(leaf, placement), experiment.abstract_state)
-    program: Any = train_program(experiment.task, per_call, state, *_resident_and_payload(experiment, placement))
+    arguments = (state, *_resident_and_payload(experiment, placement))
+    return train_program(experiment.task, per_call, *arguments), arguments
+
+
+def memory_of(program: Any) -> Memory | None:
+    """As a compiled program states it; None where the backend does not say."""
     stated = program.memory_analysis()
     if stated is None:
         return None

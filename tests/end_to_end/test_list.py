@@ -1,5 +1,6 @@
 """What `list` prints of the project's configs, and of one that is broken."""
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -17,7 +18,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the cnn configs, with a result for one of them."""
     shutil.copytree(config.ROOT / "configs" / "cnn", tmp_path / "configs" / "cnn")
     (tmp_path / "docs" / "results").mkdir(parents=True)
-    write(tmp_path / "docs" / "results" / "lenet5_digits.json", result())
+    write(tmp_path / "docs" / "results" / "lenet5_digits.json", dataclasses.replace(result(), flags={}))
     monkeypatch.setattr(config, "ROOT", tmp_path)
     monkeypatch.setenv("COLUMNS", "120")
     return tmp_path
