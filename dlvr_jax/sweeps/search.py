@@ -22,9 +22,7 @@ class Search:
         samplers = optuna.samplers
         sampler: Any = {
             "random": lambda: samplers.RandomSampler(seed=sweep.seed),
-            "tpe": lambda: samplers.TPESampler(
-                seed=sweep.seed, n_startup_trials=sweep.generation, multivariate=True, group=True, constant_liar=True
-            ),
+            "tpe": lambda: samplers.TPESampler(seed=sweep.seed, n_startup_trials=sweep.generation, constant_liar=True),
             "cma_es": lambda: samplers.CmaEsSampler(seed=sweep.seed),
         }[sweep.sampler]()
         self._study = optuna.create_study(direction="minimize" if direction == "lower" else "maximize", sampler=sampler)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class Ended:
         return self.code < 0 or self.code > 128
 
 
+@runtime_checkable
 class Engine(Protocol):
     """Where trainings run. `train` is called from several threads at once, as many as there are workers."""
 

@@ -1,0 +1,111 @@
+"""What becomes of jobs, with an engine that only acts as if it trained."""
+
+import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from dlvr_jax import config
+from dlvr_jax.run import Run
+from dlvr_jax.sweeps.driver import FRUITLESS, Driver
+from dlvr_jax.sweeps.engines.engine import Ended
+from dlvr_jax.sweeps.folder import Generation, SweepFolder
+from dlvr_jax.sweeps.plan import Base, Job, plan
+from dlvr_jax.sweeps.space import points_of, read
+
+SOURCE = config.find("configs/cnn/lenet5_digits.py:tiny")
+BASE = Base(SOURCE, config.load(SOURCE), {})
+POINTS = points_of(read(dict(grid={"optimizer.learning_rate": (0.1, 0.2)}), "f"))
+FINISHED = Ended(0, "")
+SUMMARY = {
+    **{"step": 16, "metrics": {}, "params_sha256": "", "data": {}, "guarantee": ""},
+    **{"seconds": 1.0, "examples": 1, "parameters": 1, "compiled": {}},
+}
+
+
+class Scripted:
+    """Ends each training as `ends` says, given how many members it has and how often it was tried."""
+
+    def __init__(self, ends: Callable[[int, int], Ended]) -> None:
+        self.ends, self.tries = ends, dict[str, int]()
+
+    def train(self, arguments: Sequence[str], log: Path) -> Ended:
+        path = arguments[arguments.index("--workdir") + 1]
+        sizes = [text.partition("=")[2] for text in arguments if text.startswith("--config.population.size=")]
+        self.tries[path] = self.tries.get(path, 0) + 1
+        ended = self.ends(int(*sizes or [1]), self.tries[path])
+        if ended == FINISHED:
+            Run(Path(path)).write("summary.json", SUMMARY)
+        elif ended.said == "got further":
+            (Path(path) / "checkpoints" / str(self.tries[path])).mkdir(parents=True)
+        return ended
+
+    def stop(self) -> None: ...
+
+
+def driven(path: Path, ends: Callable[[int, int], Ended], limit: int = 64) -> tuple[SweepFolder, list[Job], Scripted]:
+    folder, engine = SweepFolder(path), Scripted(ends)
+    jobs = plan(BASE, POINTS, (0, 1), lambda point: limit)
+    Driver(folder, BASE, engine, 2, lambda line: None).run(jobs)
+    return folder, jobs, engine
+
+
+def sizes(folder: SweepFolder, jobs: Sequence[Job], of: Callable[[Run], object]) -> list[int]:
+    return [len(job.members) for job in folder.leaves(jobs, BASE) if of(folder.run(job, BASE))]
+
+
+def test_every_job_is_trained_once_and_not_again(tmp_path: Path) -> None:
+    folder, jobs, engine = driven(tmp_path, lambda size, tried: FINISHED, limit=1)
+    assert sorted(engine.tries.values()) == [1, 1, 1, 1]
+    assert sizes(folder, jobs, Run.summary) == [1, 1, 1, 1]
+    assert driven(tmp_path, lambda size, tried: FINISHED, limit=1)[2].tries == {}
+
+
+def test_one_that_fails_is_noted_with_its_reason_and_the_others_go_on(tmp_path: Path) -> None:
+    folder, jobs, _ = driven(tmp_path, lambda size, tried: Ended(1, "step 3 is not finite"), limit=2)
+    assert [folder.failure(folder.run(job, BASE)) for job in jobs] == [
+        {"format": 1, "reason": "step 3 is not finite", "out_of_memory": False}
+    ] * 2
+    assert driven(tmp_path, lambda size, tried: FINISHED, limit=2)[2].tries == {}
+    assert folder.forgive() == 2
+    assert sizes(*driven(tmp_path, lambda size, tried: FINISHED, limit=2)[:2], Run.summary) == [2, 2]
+
+
+def test_one_that_runs_out_of_memory_is_split_until_it_fits(tmp_path: Path) -> None:
+    folder, jobs, _ = driven(tmp_path, lambda size, tried: FINISHED if size == 1 else Ended(12, "out of memory"))
+    assert sizes(folder, jobs, Run.summary) == [1, 1, 1, 1]
+
+
+def test_one_member_that_is_too_large_alone_fails(tmp_path: Path) -> None:
+    folder, jobs, _ = driven(tmp_path, lambda size, tried: Ended(12, "out of memory"))
+    assert sizes(folder, jobs, folder.failure) == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("code", [-signal.SIGKILL, 128 + signal.SIGTERM])
+def test_one_that_is_killed_is_tried_again(tmp_path: Path, code: int) -> None:
+    folder, jobs, engine = driven(tmp_path, lambda size, tried: Ended(code, "") if tried < 4 else FINISHED)
+    assert list(engine.tries.values()) == [4]
+    assert sizes(folder, jobs, Run.summary) == [4]
+
+
+def test_one_that_gets_further_each_time_may_be_killed_for_ever(tmp_path: Path) -> None:
+    times = 3 * FRUITLESS
+    folder, jobs, _ = driven(
+        tmp_path, lambda size, tried: Ended(-9, "got further") if tried < times else FINISHED, limit=4
+    )
+    assert sizes(folder, jobs, Run.summary) == [4]
+
+
+def test_one_that_never_gets_further_is_given_up(tmp_path: Path) -> None:
+    folder, jobs, engine = driven(tmp_path, lambda size, tried: Ended(-9, ""), limit=1)
+    assert set(engine.tries.values()) == {FRUITLESS}
+    assert sizes(folder, jobs, folder.failure) == [1, 1, 1, 1]
+
+
+def test_a_plan_that_is_kept_is_read_as_it_was(tmp_path: Path) -> None:
+    folder = SweepFolder(tmp_path)
+    generation = Generation(POINTS, plan(BASE, POINTS, (0, 1), lambda point: 2))
+    folder.keep(0, generation)
+    assert folder.generation(0) == generation and folder.generation(1) is None
+    assert list(folder.generations()) == [generation]
