@@ -10,8 +10,8 @@ Deviations of the layout "1998":
 - The output is an affine layer that gives logits for cross-entropy, not Euclidean radial basis functions.
 - Weights have the variance 1 / fan-in (see `_initializer`), not the paper's uniform range of +-2.4 / fan-in.
 
-The layout "modern" puts ReLU for the scaled tanh and max-pooling for the average. Dropout, absent from the paper, acts
-in both on what C5 and F6 give out.
+The layout "modern" puts ReLU for the scaled tanh and max-pooling for the average; `pooling` names another kind.
+Dropout, absent from the paper, acts in both on what C5 and F6 give out.
 """
 
 from typing import Annotated, Literal
@@ -23,7 +23,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from dlvr_jax.layers.dropout import dropout as drop
-from dlvr_jax.layers.pooling import max_pool
+from dlvr_jax.layers.pooling import Pool, Pooling
 from dlvr_jax.schema import Between, Count, Number
 
 PAPER_SIDE = 32  # of the input, in pixels
@@ -35,6 +35,7 @@ class LeNet5(nn.Module):
     num_classes: int
     layout: Literal["1998", "modern"] = "modern"
     widths: tuple[Count, Count, Count, Count] = (6, 16, 120, 84)  # maps of C1 and C3, units of C5 and F6
+    pooling: Pooling | None = None  # None: the layout's own
     dtype: DTypeLike = jnp.float32  # of the arithmetic; parameters and logits are float32
 
     @nn.compact
@@ -50,7 +51,8 @@ class LeNet5(nn.Module):
         Images smaller than 32x32 get a border of zeros (the mean grey of standardised pixels), which makes 28x28 the
         paper's 32x32. `dropout` is a rate in [0, 1], used when `train`; it needs the random stream "dropout".
         """
-        squash, pool = (scaled_tanh, average_pool) if self.layout == "1998" else (nn.relu, max_pool)
+        squash = scaled_tanh if self.layout == "1998" else nn.relu
+        pooling = self.pooling or ("average" if self.layout == "1998" else "max")
         c1, c3, c5, f6 = self.widths
         initial = _initializer(self.layout)
 
@@ -63,18 +65,13 @@ class LeNet5(nn.Module):
             return drop(x, dropout, self.make_rng("dropout")) if train and dropout is not None else x
 
         x = convolve(images, c1, "c1", padding=[_border(side) for side in images.shape[1:3]])  # 28x28
-        x = pool(x)  # S2: 14x14
+        x = Pool(pooling, self.dtype, name="s2")(x, train=train)  # 14x14
         x = convolve(x, c3, "c3")  # 10x10
-        x = pool(x)  # S4: 5x5
+        x = Pool(pooling, self.dtype, name="s4")(x, train=train)  # 5x5
         x = x.reshape(x.shape[0], -1)
         x = connect(x, c5, "c5")  # a 5x5 convolution of a 5x5 map: the same thing
         x = connect(x, f6, "f6")
         return nn.Dense(self.num_classes, kernel_init=_initializer("1998"), name="output")(x.astype(jnp.float32))
-
-
-def average_pool(x: Float[Array, "batch height width channels"]) -> Float[Array, "batch _ _ channels"]:
-    """The mean of each 2x2 window."""
-    return nn.avg_pool(x, (2, 2), strides=(2, 2))
 
 
 def scaled_tanh(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
