@@ -32,6 +32,15 @@ def cosine(steps: int, offset: float = 0.008) -> Betas:
     return np.minimum(1 - remaining[1:] / remaining[:-1], LARGEST)
 
 
+def sigmoid(steps: int, start: float = -3.0, end: float = 3.0) -> Betas:
+    """From alpha-bar(t) = (s(end) - s(start + (end - start) t / T)) / (s(end) - s(start)), s the logistic function:
+    Jabri et al. 2022, https://arxiv.org/abs/2212.11972, algorithm 1 with tau = 1; betas of 0.999 at most.
+    """
+    falling = 1 / (1 + np.exp(np.linspace(start, end, steps + 1)))  # 1 - s
+    remaining = (falling - falling[-1]) / (falling[0] - falling[-1])
+    return np.minimum(1 - remaining[1:] / remaining[:-1], LARGEST)
+
+
 def betas_of(name: str, steps: int) -> Betas:
     """The betas of the schedule of that name: here, or a dotted path to a function of one's own.
 

@@ -19,7 +19,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-Shortcut = Literal["identity", "projection"]  # where the shape changes: options A and B of section 3.3
+# Where the shape changes: options A and B of section 3.3. "none": no shortcut at all, the plain net of section 3.3.
+Shortcut = Literal["identity", "projection", "none"]
 
 
 class BasicBlock(nn.Module):
@@ -93,6 +94,8 @@ def last_scale(zero_init: bool) -> nn.initializers.Initializer:
 
 def _shortcut(x: Array, block: BasicBlock | Bottleneck, norm: Callable[..., nn.Module]) -> Array:
     """`x` itself, or what of it has the shape of the sum."""
+    if block.shortcut == "none":
+        return jnp.zeros((), block.dtype)
     channels = x.shape[-1]
     if block.stride == 1 and channels == block.features:
         return x

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dlvr_jax.errors import UserError
-from dlvr_jax.layers.noise_schedules import betas_of, cosine, linear
+from dlvr_jax.layers.noise_schedules import betas_of, cosine, linear, sigmoid
 
 
 def quarter(steps: int) -> np.ndarray:
@@ -29,12 +29,18 @@ def test_linear_takes_about_as_much_in_any_number_of_steps(steps: int) -> None:
 
 
 @pytest.mark.parametrize("steps", [2, 10, 50, 1000, 4000])
-@pytest.mark.parametrize("name", ["linear", "cosine"])
+@pytest.mark.parametrize("name", ["linear", "cosine", "sigmoid"])
 def test_every_beta_is_above_zero_and_below_one(name: str, steps: int) -> None:
     betas = betas_of(name, steps)
     kept = np.cumprod(1 - betas)
     assert betas.shape == (steps,) and (betas > 0).all() and (betas < 1).all()
     assert (np.diff(kept) < 0).all() and (kept > 0).all() and np.isfinite(np.sqrt(1 - kept)).all()
+
+
+def test_sigmoid_leaves_half_in_the_middle_and_is_symmetric() -> None:
+    kept = np.cumprod(1 - sigmoid(100))
+    np.testing.assert_allclose(kept[49], 0.5, rtol=1e-12)
+    np.testing.assert_allclose(kept[:49] + kept[-2:49:-1], 1, rtol=1e-12)
 
 
 def test_cosine_follows_its_formula_up_to_the_largest_beta() -> None:

@@ -6,7 +6,8 @@ Initialisation as there and in nanoGPT: N(0, 0.02), divided by sqrt(2 layers) wh
 that its variance does not grow with depth; biases zero.
 
 Deviations:
-- Positions may also be sinusoids (Vaswani et al. 2017) or turns of queries and keys (Su et al. 2021).
+- Positions may also be sinusoids (Vaswani et al. 2017), turns of queries and keys (Su et al. 2021), or none, where
+  only the causal mask tells them apart (Haviv et al. 2022, https://arxiv.org/abs/2203.16634).
 - Positions begin as N(0, 0.02), as in nanoGPT; the original has 0.01.
 """
 
@@ -39,7 +40,7 @@ class GPT(nn.Module):
     width: Count = 128
     layers: Count = 4
     num_heads: Count = 4
-    positions: Literal["learned", "sinusoidal", "rotary"] = "learned"
+    positions: Literal["learned", "sinusoidal", "rotary", "none"] = "learned"
     dtype: DTypeLike = jnp.float32  # of the arithmetic; parameters, softmax and logits are float32
 
     def setup(self) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from dlvr_jax.models.transformer.gpt import GPT
 
 SMALL = GPT(11, context=12, width=16, layers=2, num_heads=4)
-POSITIONS = ("learned", "sinusoidal", "rotary")
+POSITIONS = ("learned", "sinusoidal", "rotary", "none")
 ROUNDING = dict(rtol=1e-5, atol=1e-5)  # float32, two blocks deep, logits of order 1
 
 
