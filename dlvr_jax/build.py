@@ -21,7 +21,8 @@ from dlvr_jax.sections import VARY, EvalSection, PopulationSection, TrainSection
 from dlvr_jax.tasks.from_loss import LossTask
 from dlvr_jax.tasks.task import State, Task
 from dlvr_jax.training.optimizers import Chain
-from dlvr_jax.training.population import Population, Strategy
+from dlvr_jax.training.population import Population
+from dlvr_jax.training.strategy import Form
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,9 @@ class Experiment:
         """Whether it is several trainings as one."""
         return self.population.size > 1
 
-    def population_of(self, strategy: Strategy) -> Population:
+    def population_of(self, form: Form) -> Population:
         """The task of all members together."""
-        return Population(self.task, self.population.size, self.own_batches, strategy, self.devices)
+        return Population(self.task, self.population.size, self.own_batches, form.strategy, form.devices)
 
     @property
     def examples_per_step(self) -> int:

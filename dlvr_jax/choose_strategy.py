@@ -2,43 +2,39 @@
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import get_args
+from typing import Any
+
+import jax
 
 from dlvr_jax import config, runtime
 from dlvr_jax.atomic_write import write_text
 from dlvr_jax.build import Experiment
-from dlvr_jax.data.prefetch import payloads
 from dlvr_jax.sections import VARY
 from dlvr_jax.tasks.task import State
-from dlvr_jax.training.evaluation import Split
-from dlvr_jax.training.population import Strategy
-from dlvr_jax.training.strategy import fastest, measure
+from dlvr_jax.training.strategy import Form, fastest, forms, measure
 
 # Keys that change no operation of a step; values of `vary` and other hyper change none either.
 WITHOUT_EFFECT = ("seed", "data.seed", "population.seeds", "population.strategy", "train.steps", "train.epochs")
 
 
-def strategy_of(experiment: Experiment, state: State, split: Split) -> tuple[Strategy, dict[str, float]]:
-    """The strategy, and seconds a step of each that was measured."""
+def form_of(experiment: Experiment, state: State) -> tuple[Form, dict[str, float]]:
+    """The form, and seconds a step of each that was measured."""
     named = experiment.population.strategy
     if named != "auto":
-        return named, {}
-    path = remembered("strategies", experiment)
+        return Form(named, experiment.devices), {}
+    path = remembered("forms", experiment)
     seconds = _read(path)
     if seconds is None:
-        seconds = _measured(experiment, state, split)
-        write_text(path, json.dumps(seconds) + "\n")
-    told = ", ".join(f"{strategy} {1000 * taken:.3g} ms" for strategy, taken in seconds.items())
-    print(f"a step of {experiment.population.size} members: {told}", file=sys.stderr)
-    return fastest(seconds), {str(strategy): taken for strategy, taken in seconds.items()}
-
-
-def _measured(experiment: Experiment, state: State, split: Split) -> dict[Strategy, float]:
-    per_call, micro = experiment.train.steps_per_call, experiment.task.micro > 1
-    payload = next(payloads(split.batches, 0, per_call, per_call=per_call))
-    sent = split.placement.rows(payload, (per_call > 1) + micro)
-    return measure(experiment.population_of, per_call, state, split.resident, sent)
+        tried = forms(experiment.population.size, experiment.devices, jax.local_device_count())
+        batches, per_call = experiment.training_batches(), experiment.train.steps_per_call
+        seconds = measure(experiment.population_of, tried, per_call, state, batches)
+        write_text(path, json.dumps([asdict(form) | {"seconds": taken} for form, taken in seconds.items()]) + "\n")
+    told = {str(form): taken for form, taken in seconds.items()}
+    each = ", ".join(f"{form} {1000 * taken:.3g} ms" for form, taken in told.items())
+    print(f"a step of {experiment.population.size} members: {each}", file=sys.stderr)
+    return fastest(seconds), told
 
 
 def remembered(what: str, experiment: Experiment) -> Path:
@@ -52,10 +48,10 @@ def remembered(what: str, experiment: Experiment) -> Path:
     return runtime.cache_folder() / what / f"{config.fingerprint({**kept, **config.flatten(where)})[:16]}.json"
 
 
-def _read(path: Path) -> dict[Strategy, float] | None:
+def _read(path: Path) -> dict[Form, float] | None:
     """What was measured before; None where there is nothing that can be read."""
     try:
-        seconds: dict[Strategy, float] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        kept: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+        return {Form(one["strategy"], one["devices"]): float(one["seconds"]) for one in kept} or None
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return seconds if isinstance(seconds, dict) and seconds and set(seconds) <= set(get_args(Strategy)) else None

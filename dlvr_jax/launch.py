@@ -1,7 +1,9 @@
 """From a complete config to a finished run folder: what `train` and `reproduce` do."""
 
+import dataclasses
 import signal
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import numpy as np
 from dlvr_jax import config, guarantee, runtime
 from dlvr_jax.build import Experiment, build
 from dlvr_jax.check import Complete
-from dlvr_jax.choose_strategy import strategy_of
+from dlvr_jax.choose_strategy import form_of
 from dlvr_jax.errors import OutOfMemory, UserError
 from dlvr_jax.finish import finish
 from dlvr_jax.recorded import complete_of, origin_of, refuse_other_data
@@ -24,8 +26,9 @@ from dlvr_jax.training.compile_count import CompileCount
 from dlvr_jax.training.compiled import initial_state
 from dlvr_jax.training.evaluation import Split
 from dlvr_jax.training.loop import Stopped, resume, train
-from dlvr_jax.training.population import Population, Strategy, stacked
+from dlvr_jax.training.population import Population, stacked
 from dlvr_jax.training.sharding import Placement
+from dlvr_jax.training.strategy import Form
 from dlvr_jax.training.training import Memory, Training
 
 
@@ -38,7 +41,7 @@ class Start:
     workdir: Path | None = None
     origin: Path | None = None  # the run whose last state is the first one here
     origin_step: int | None = None  # or its state at this step, as a record has it
-    strategy: Strategy | None = None  # of a population, as a record has it
+    environment: Mapping[str, Any] | None = None  # in which it is to run, as a record has it
 
     @property
     def fingerprint(self) -> str:
@@ -81,7 +84,7 @@ def launch(start: Start) -> int:
         raise UserError(f"{start.origin} is not a run folder: it has no config.json")
     for note in start.complete.notes:
         console.warn(note)
-    runtime.start(run.environment["cpu"]["threads"] if run.exists() else None, start.complete.flat["mesh.data"])
+    _start_runtime(run.environment if run.exists() else start.environment, start.complete.flat)
     count = CompileCount()
     experiment = build(start.complete.flat)
     Placement.over(experiment.devices)  # before there is a folder: are there that many?
@@ -99,6 +102,15 @@ def launch(start: Start) -> int:
                 said = str(error).partition("\n")[0]
                 raise OutOfMemory(f"out of memory: {said}; try a smaller {_smaller(start)}") from error
             raise
+
+
+def _start_runtime(recorded: Mapping[str, Any] | None, flat: Mapping[str, Any]) -> None:
+    """As a record has it; a new population that may choose its form gets a CPU device for each thread."""
+    chooses = flat["population.size"] > 1 and flat["population.strategy"] == "auto"
+    devices = runtime.threads_at_hand() if chooses else 1
+    if recorded is not None:
+        devices = recorded["device"]["count"]
+    runtime.start(None if recorded is None else recorded["cpu"]["threads"], max(devices, flat["mesh.data"]))
 
 
 def _smaller(start: Start) -> str:
@@ -131,16 +143,17 @@ def _refuse_what_is_no_run_of(run: Run, start: Start) -> None:
 
 
 def _train(run: Run, start: Start, experiment: Experiment, count: CompileCount) -> int:
+    first = _first_state(experiment)
+    task, measured = _task(run, start, experiment, first)
+    experiment = dataclasses.replace(experiment, devices=getattr(task, "devices", experiment.devices))
     placement = Placement.over(experiment.devices, experiment.is_population)
-    micro = experiment.task.micro
-    state = placement.state(_first_state(experiment), micro)
+    state = placement.state(first, task.micro)
     if start.origin is not None and not steps(run.checkpoints):
         step = run.record["from"]["step"] if run.exists() else start.origin_step
-        state = placement.state(_state_of(start.origin, step, state, experiment), micro)
+        state = placement.state(_state_of(start.origin, step, state, experiment), task.micro)
     splits = {"train": Split.place(experiment.training_batches(), placement)}
     if experiment.data.spec.splits["validation"]:
         splits["validation"] = Split.place(experiment.evaluation_batches("validation"), placement)
-    task, measured = _task(run, start, experiment, state, splits["train"])
     environment, is_new = {**_environment(experiment, task), **measured}, not run.exists()
     if is_new:
         run.write("environment.json", environment)
@@ -171,19 +184,22 @@ def _first_state(experiment: Experiment) -> State:
     """Before the first update; of a population all members'."""
     if not experiment.is_population:
         return initial_state(experiment.task, experiment.seed, experiment.hyper, experiment.example_batch)
-    task, seeds = experiment.population_of("vmap"), np.array(experiment.seeds, np.uint32)
+    task, seeds = experiment.population_of(Form("vmap")), np.array(experiment.seeds, np.uint32)
     return initial_state(task, seeds, stacked(experiment.hypers), experiment.example_batch)
 
 
-def _task(run: Run, start: Start, experiment: Experiment, state: State, split: Split) -> tuple[Task, dict[str, Any]]:
+def _task(run: Run, start: Start, experiment: Experiment, state: State) -> tuple[Task, dict[str, Any]]:
     """What is trained: of a population all members, computed as before or as is fastest; and what was measured."""
     if not experiment.is_population:
         return experiment.task, {}
-    recorded = run.environment["form"]["strategy"] if run.exists() else start.strategy
-    if recorded is not None:
-        return experiment.population_of(recorded), {}
-    strategy, seconds = strategy_of(experiment, state, split)
-    return experiment.population_of(strategy), {"strategies": seconds}
+    recorded = run.environment if run.exists() else start.environment
+    if recorded is None:
+        form, seconds = form_of(experiment, state)
+        return experiment.population_of(form), {"measured": seconds} if seconds else {}
+    strategy, devices = recorded["form"]["strategy"], recorded["form"]["devices"]
+    if experiment.population.strategy != "auto" or experiment.devices > 1:  # the config says how many
+        devices = experiment.devices
+    return experiment.population_of(Form(strategy, devices)), {}
 
 
 def _environment(experiment: Experiment, task: Task) -> dict[str, Any]:

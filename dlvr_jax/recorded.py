@@ -12,6 +12,7 @@ from dlvr_jax.tasks.task import Task, evaluated
 from dlvr_jax.training.checkpoint import restore, steps
 from dlvr_jax.training.population import stacked
 from dlvr_jax.training.sharding import Placement
+from dlvr_jax.training.strategy import Form
 from dlvr_jax.training.training import Memory, Training
 
 
@@ -80,7 +81,7 @@ def restored(run: Run, experiment: Experiment, step: int | None = None) -> Train
         raise UserError(f"{run.path} has no checkpoint of step {step}; there are {', '.join(map(str, found))}")
     task: Task = experiment.task
     if experiment.is_population:
-        task = experiment.population_of(run.environment["form"]["strategy"])
+        task = experiment.population_of(Form(run.environment["form"]["strategy"]))
         hyper = stacked(experiment.hypers)
         like = jax.eval_shape(task.init, np.array(experiment.seeds, np.uint32), hyper, experiment.example_batch)
     else:

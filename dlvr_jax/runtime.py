@@ -58,10 +58,7 @@ def start(threads: int | None = None, devices: int = 1) -> None:
         threads: as a recorded run had; None takes `NPROC`, or every core at hand.
         devices: CPU devices to make when there is no accelerator.
     """
-    wanted = str(threads or os.environ.get("NPROC") or len(os.sched_getaffinity(0)))
-    if not wanted.isdigit():
-        raise UserError(f"NPROC={wanted}: is not a number of threads")
-    os.environ["NPROC"] = wanted
+    os.environ["NPROC"] = str(threads or threads_at_hand())
     if devices > 1:
         with contextlib.suppress(RuntimeError):  # too late: the process has its devices already
             jax.config.update("jax_num_cpu_devices", devices)
@@ -69,6 +66,18 @@ def start(threads: int | None = None, devices: int = 1) -> None:
     jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "compiled"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def threads_at_hand() -> int:
+    """`NPROC`, or every core that this process may use.
+
+    Raises:
+        UserError: NPROC is no number of threads.
+    """
+    wanted = os.environ.get("NPROC") or str(len(os.sched_getaffinity(0)))
+    if not wanted.isdigit() or int(wanted) < 1:
+        raise UserError(f"NPROC={wanted}: is not a number of threads")
+    return int(wanted)
 
 
 def _put_whole(cache: lru_cache.LRUCache, key: str, value: bytes) -> None:

@@ -5,7 +5,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from dlvr_jax import guarantee, runtime
+from dlvr_jax import guarantee
 from dlvr_jax.compare import common_steps, differences
 from dlvr_jax.errors import UserError
 from dlvr_jax.launch import Start, launch
@@ -30,10 +30,8 @@ def reproduce(argv: Sequence[str]) -> int:
     second = Run(known.workdir or _free_folder(first.path))
     if second.summary() is not None:
         raise UserError(f"{second.path} holds a finished run; choose another --workdir, or none")
-    runtime.start(environment["cpu"]["threads"], complete.flat["mesh.data"])
     where, step = (None, None) if origin is None else (Path(origin["run"]), origin["step"])
-    strategy = environment["form"].get("strategy")
-    code = launch(Start(source_of(first), complete, second.path, where, step, strategy))
+    code = launch(Start(source_of(first), complete, second.path, where, step, environment))
     return code or _tell(first, second)
 
 

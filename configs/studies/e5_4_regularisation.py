@@ -26,7 +26,7 @@ def get_sweep(arg: str = "") -> dict[str, Any]:
     shift, rotation, dropout = {"augment.shift": 4}, {"augment.rotation": 10.0}, {"model.dropout": 0.3}
     smoothing, decay = {"task.label_smoothing": 0.1}, {"optimizer.weight_decay": 0.1}
     mixup, cutmix, cutout = {"augment.mixup": 0.2}, {"augment.cutmix": 1.0}, {"augment.cutout": 8}
-    alone = ({}, shift, rotation, cutout, mixup, cutmix, dropout, decay, smoothing)
+    alone: tuple[dict[str, Any], ...] = ({}, shift, rotation, cutout, mixup, cutmix, dropout, decay, smoothing)
     together = (shift | rotation, shift | rotation | dropout | decay | smoothing)
     return dict(
         question="What do augmentation and regularisation each give, alone and together?",

@@ -1,38 +1,65 @@
-"""How a population is computed, by measuring: which strategy is fastest depends on the operations and the device."""
+"""How a population is computed, by measuring: what is fastest depends on the operations and the device."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from statistics import median
 from typing import Any, get_args
 
 import jax
 
+from dlvr_jax.data.batches import Batches
+from dlvr_jax.data.prefetch import payloads
 from dlvr_jax.training.compiled import train_program
+from dlvr_jax.training.evaluation import Split
 from dlvr_jax.training.population import Population, Strategy
+from dlvr_jax.training.sharding import Placement
 
 REPEATS = 5  # of a call, after one that warms up
-MOST_UNROLLED = 16  # members; more make a program that takes long to compile
+MOST_UNROLLED = 16  # members on a device; more make a program that takes long to compile
+
+
+@dataclass(frozen=True)
+class Form:
+    """How the members are computed: by what, on each of so many devices."""
+
+    strategy: Strategy
+    devices: int = 1
+
+    def __str__(self) -> str:
+        return self.strategy if self.devices == 1 else f"{self.strategy} on {self.devices} devices"
+
+
+def forms(size: int, devices: int, at_most: int) -> list[Form]:
+    """What may be tried: each strategy on so many devices, or where that is one on as many more as share evenly."""
+    counts = {devices}
+    if devices == 1:
+        counts.add(max(count for count in range(1, at_most + 1) if size % count == 0))
+    every = [Form(strategy, count) for count in sorted(counts) for strategy in get_args(Strategy)]
+    return [form for form in every if form.strategy != "unroll" or size // form.devices <= MOST_UNROLLED]
 
 
 def measure(
-    population: Callable[[Strategy], Population], per_call: int, state: Any, resident: Any, payload: Any
-) -> dict[Strategy, float]:
-    """Seconds a step of each strategy, the median of a few calls; the state is left as it is."""
-    seconds: dict[Strategy, float] = {}
-    for strategy in get_args(Strategy):
-        one = population(strategy)
-        if strategy == "unroll" and one.size > MOST_UNROLLED:
-            continue
-        program, times = train_program(one, per_call, state, resident, payload), []
-        for _ in range(1 + REPEATS):
-            own = jax.block_until_ready(jax.tree.map(lambda leaf: leaf.copy(), state))  # the program uses it up
-            started = time.perf_counter()
-            jax.block_until_ready(program(own, resident, payload))
-            times.append(time.perf_counter() - started)
-        seconds[strategy] = median(times[1:]) / per_call
-    return seconds
+    population: Callable[[Form], Population], tried: list[Form], per_call: int, state: Any, batches: Batches
+) -> dict[Form, float]:
+    """Seconds a step of each form, the median of a few calls; the state is left as it is."""
+    return {form: median(_seconds(population(form), form, per_call, state, batches)) / per_call for form in tried}
 
 
-def fastest(seconds: Mapping[Strategy, float]) -> Strategy:
+def _seconds(one: Population, form: Form, per_call: int, state: Any, batches: Batches) -> Iterator[float]:
+    split = Split.place(batches, Placement.over(form.devices, members=True))
+    sent = split.placement.rows(next(payloads(batches, 0, per_call, per_call=per_call)))
+    program = None
+    for repeat in range(1 + REPEATS):
+        own = split.placement.state(jax.tree.map(lambda leaf: leaf.copy(), state))  # the program uses it up
+        program = program or train_program(one, per_call, own, split.resident, sent)
+        jax.block_until_ready(own)
+        started = time.perf_counter()
+        jax.block_until_ready(program(own, split.resident, sent))
+        if repeat:
+            yield time.perf_counter() - started
+
+
+def fastest(seconds: Mapping[Form, float]) -> Form:
     """The one with the least time."""
     return min(seconds, key=seconds.__getitem__)

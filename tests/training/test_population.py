@@ -17,6 +17,7 @@ from dlvr_jax.training.checkpoint import named_leaves, read, steps
 from dlvr_jax.training.compiled import initial_state
 from dlvr_jax.training.population import Strategy, each_member, member, stacked
 from dlvr_jax.training.sharding import Placement
+from dlvr_jax.training.strategy import Form
 from experiments.extract import extract_member
 from tests.configs import plain
 
@@ -47,7 +48,7 @@ def test_members_agree_with_runs_alone(strategy: Strategy, devices: int) -> None
     rates = {"population__size": "4", "population__vary__optimizer__learning_rate": "0.01,0.02,0.03,0.04"}
     experiment = plain(PATH, **rates, mesh__data=str(devices))
     placement, batches = Placement.over(devices, members=True), experiment.training_batches()
-    four, payload = experiment.population_of(strategy), batches.payload(0)
+    four, payload = experiment.population_of(Form(strategy, devices)), batches.payload(0)
     seeds, hyper = np.array(experiment.seeds, np.uint32), stacked(experiment.hypers)
     before = placement.state(initial_state(four, seeds, hyper, experiment.example_batch))
     step = jax.jit(lambda state, *parts: four.train_step(state, assemble(*parts)))
@@ -78,6 +79,9 @@ def test_each_member_has_its_metrics_and_its_best_state(tmp_path: Path) -> None:
         assert own["tested_step"] == next(line["step"] for line in validated if line["accuracy"] == best)
         (test,) = lines(run, "test", own["member"])
         assert test["accuracy"] == own["metrics"]["test/accuracy"]
+    environment = run.environment  # of a population that chose its form by measuring
+    assert str(Form(environment["form"]["strategy"], environment["form"]["devices"])) in environment["measured"]
+    assert len(environment["measured"]) == 6
     mean = np.mean([own["metrics"]["test/accuracy"] for own in summary["members"]])
     assert summary["metrics"]["test/accuracy"] == pytest.approx(mean)
     assert "Members" in (run.path / "report.html").read_text()
@@ -106,12 +110,14 @@ def test_a_run_whose_members_all_fail_stops(tmp_path: Path) -> None:
             tmp_path / "run",
             optimizer__name="sgd",
             population__size="2",
+            population__strategy="vmap",
             population__vary__optimizer__learning_rate="1e38,1e37",
         )
 
 
 def test_a_member_taken_out_is_a_run_of_its_own(tmp_path: Path) -> None:
     rates = {"population__size": "2", "population__vary__optimizer__learning_rate": "1e-3,1e-2"}
+    rates |= {"population__strategy": "vmap"}
     population = train(tmp_path / "run", **rates)
     assert extract_member([str(population.path), "--member", "1"]) == 0
     run = Run(tmp_path / "run-member-1")
