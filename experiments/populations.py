@@ -1,0 +1,85 @@
+"""`./launch.sh populations [CONFIG ...] [--members N] [--out FILE.json]`: what training members together gains.
+
+A step of all members in each form, beside their own steps one after the other, in turn and in one process; and the form
+that `auto` chooses for a training, by its own short measurement before.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import geometric_mean
+from typing import Any
+
+import numpy as np
+
+from dlvr_jax import check, config, runtime
+from dlvr_jax.atomic_write import write_text
+from dlvr_jax.benchmarks.populations import measure
+from dlvr_jax.build import Experiment, build
+from dlvr_jax.choose_strategy import form_of
+from dlvr_jax.errors import UserError
+from dlvr_jax.reporting.tables import print_table
+from dlvr_jax.training.compiled import initial_state
+from dlvr_jax.training.population import stacked
+from dlvr_jax.training.strategy import Form
+from experiments.command import arguments, main
+
+CONFIGS = (
+    "configs/ebm/energy_two_moons.py",  # an MLP
+    "configs/cnn/lenet5_fashion_mnist.py",
+    "configs/modern_rnn/lstm_shakespeare_1m.py",
+    "configs/modern_rnn/gru_shakespeare_1m.py",
+    "configs/transformer/gpt_shakespeare_1m.py:small",
+    "configs/gan/dcgan_fashion_mnist.py",
+)
+
+
+def populations(argv: Sequence[str]) -> None:
+    """Prints a table for each config as it is measured, then the means of the ratios."""
+    parser = arguments("populations", "A step of N members together, beside their steps one after the other.")
+    parser.add_argument("configs", metavar="CONFIG", nargs="*", default=CONFIGS)
+    parser.add_argument("--members", type=int, default=8, metavar="N", help="of each population (default: 8)")
+    parser.add_argument("--rounds", type=int, default=10, metavar="N", help="of each measurement (default: 10)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="keep the figures as JSON")
+    known, rest = parser.parse_known_args(argv)
+    if known.members < 2 or known.rounds < 1:
+        raise UserError("--members must be at least 2, --rounds at least 1")
+    flags = {"train.batch_size": "128", "train.steps_per_call": "1"} | config.flags(rest)
+    runtime.start(devices=runtime.threads_at_hand())
+    rows = [_measured(name, flags, known.members, known.rounds) for name in known.configs]
+    chosen, best = ([row[key] for row in rows] for key in ("ratio", "best_ratio"))
+    print(f"auto: from {min(chosen):.2f}, geometric mean {geometric_mean(chosen):.2f}; best {geometric_mean(best):.2f}")
+    if known.out is not None:
+        environment = runtime.environment()
+        kept = {key: environment[key] for key in ("device", "cpu", "versions", "flags", "git")}
+        write_text(known.out, json.dumps({**kept, "members": known.members, "rows": rows}, indent=1) + "\n")
+        print(f"figures  {known.out}")
+
+
+def _measured(name: str, flags: dict[str, str], members: int, rounds: int) -> dict[str, Any]:
+    """One config: seconds of each form, the one that auto takes, and ratios to one after the other."""
+    alone, population = _experiment(name, flags), _experiment(name, flags | {"population.size": str(members)})
+    seeds, hyper = np.array(population.seeds, np.uint32), stacked(population.hypers)
+    state = initial_state(population.population_of(Form("vmap")), seeds, hyper, population.example_batch)
+    chosen, _ = form_of(population, state)
+    gain = measure(alone, population, rounds)
+    rows = [("one after the other", f"{1000 * gain.one_after_the_other:.2f}", "1.00", "")]
+    for form, seconds in gain.together.items():
+        rows.append((str(form), f"{1000 * seconds:.2f}", f"{gain.ratio(form):.2f}", "auto" * (form == chosen)))
+    print_table((name, "ms a step of all", "times faster", ""), rows, right=("ms a step of all", "times faster"))
+    return {
+        "config": name,
+        "one_after_the_other": gain.one_after_the_other,
+        "together": {str(form): seconds for form, seconds in gain.together.items()},
+        "auto": str(chosen),
+        "ratio": gain.ratio(chosen),
+        "best_ratio": max(map(gain.ratio, gain.together)),
+    }
+
+
+def _experiment(name: str, flags: dict[str, str]) -> Experiment:
+    return build(check.complete(config.load(config.find(name)), flags).flat)
+
+
+if __name__ == "__main__":
+    main(populations)
