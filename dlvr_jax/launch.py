@@ -42,6 +42,7 @@ class Start:
     origin: Path | None = None  # the run whose last state is the first one here
     origin_step: int | None = None  # or its state at this step, as a record has it
     environment: Mapping[str, Any] | None = None  # in which it is to run, as a record has it
+    until: int | None = None  # the step to pause at
 
     @property
     def fingerprint(self) -> str:
@@ -80,6 +81,8 @@ def launch(start: Start) -> int:
     _refuse_what_is_no_run_of(run, start)
     if start.origin is not None and start.complete.flat["population.size"] > 1:
         raise UserError("--from: a population starts anew; train its members from a run one by one")
+    if start.until is not None and start.until % start.complete.flat["train.steps_per_call"]:
+        raise UserError(f"--until {start.until}: is no multiple of train.steps_per_call")
     if start.origin is not None and not run.exists() and not Run(start.origin).exists():
         raise UserError(f"{start.origin} is not a run folder: it has no config.json")
     for note in start.complete.notes:
@@ -165,15 +168,22 @@ def _train(run: Run, start: Start, experiment: Experiment, count: CompileCount) 
     params = experiment.abstract_state.params
     console.print_parameters([(n, p.shape, p.dtype, p.size) for n, p in named_leaves(params).items()])
     memory = Memory.of(experiment.population.size)
-    training = Training(run, task, splits, experiment.train, experiment.evaluation, state, memory=memory)
+    training = Training(
+        run, task, splits, experiment.train, experiment.evaluation, state, memory=memory, until=start.until
+    )
     step = resume(training)
     if not is_new:
         print(f"{run.path}: goes on from step {step:,} of {experiment.train.steps:,}", file=sys.stderr)
         environment = _note_resumption(run, environment)
     try:
+        if start.until is not None and step >= start.until:
+            raise Stopped(None, step)
         train(training, step)
         finish(run, experiment, training, environment, count)
     except Stopped as stopped:
+        if stopped.signal is None:
+            print(f"paused at step {stopped.step} of {training.last}; without --until it goes on", file=sys.stderr)
+            return 0
         name = signal.Signals(stopped.signal).name
         print(f"{name}: saved at step {stopped.step}; the same command goes on from there", file=sys.stderr)
         return 128 + stopped.signal

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dlvr_jax.errors import UserError
-from dlvr_jax.extract import extract, start_of
+from dlvr_jax.extract import Place, gather, start_of
 from dlvr_jax.launch import launch
 from dlvr_jax.recorded import experiment_of
 from dlvr_jax.run import Run
@@ -28,7 +28,7 @@ def extract_member(argv: Sequence[str]) -> int:
     )
     start = start_of(population, experiment, known.member, folder)
     if not Run(folder).exists():
-        extract(population, experiment, known.member, start)
+        gather([Place(population, known.member)], start)
     if population.summary() is None:
         print(f"{folder}: member {known.member}, as far as it is trained")
         return 0

@@ -15,7 +15,7 @@ from dlvr_jax import config
 from dlvr_jax.errors import UserError
 from dlvr_jax.reporting.readable import duration
 from dlvr_jax.reporting.tables import print_table
-from dlvr_jax.sweeps.collect import Judge, judge_of, points
+from dlvr_jax.sweeps.collect import Judge, judge_of, places, points
 from dlvr_jax.sweeps.driver import Driver
 from dlvr_jax.sweeps.engines.local import Local
 from dlvr_jax.sweeps.estimate import estimate, most_members
@@ -57,7 +57,7 @@ def sweep(argv: Sequence[str]) -> int:
             _train(folder, base, wanted, judge, known.workers)
         except Stopped as stopped:
             print("stopped: the trainings have saved their states; the same command goes on", file=sys.stderr)
-            return 128 + stopped.signal
+            return 128 + (stopped.signal or 0)
         return _tell(folder, base, wanted, judge)
 
 
@@ -79,7 +79,8 @@ def _train(folder: SweepFolder, base: Base, wanted: Sweep, judge: Judge, workers
         if folder.generation(number) is None:
             _print_plan(base, generation)
             folder.keep(number, generation)
-        Driver(folder, base, engine, workers, _say).run(generation.jobs)
+        left = places(folder, base, before=number) if wanted.rungs else {}
+        Driver(folder, base, engine, workers, _say).run(generation.jobs, generation.until, left)
 
 
 def _generations(folder: SweepFolder, base: Base, wanted: Sweep, judge: Judge) -> Iterator[Generation]:

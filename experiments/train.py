@@ -1,4 +1,4 @@
-"""`./launch.sh train CONFIG [--workdir DIR] [--config.KEY=VALUE ...] [--from RUN]`: trains, or goes on."""
+"""`./launch.sh train CONFIG [--workdir DIR] [--config.KEY=VALUE ...] [--from RUN] [--until STEP]`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,10 +14,11 @@ def train(argv: Sequence[str]) -> int:
     parser.add_argument("config", metavar="CONFIG", help="configs/FAMILY/NAME.py, or with an argument NAME.py:tiny")
     parser.add_argument("--workdir", type=Path, help="the run folder (default: runs/FAMILY/NAME-FINGERPRINT)")
     parser.add_argument("--from", dest="origin", type=Path, metavar="RUN", help="start from that run's last state")
+    parser.add_argument("--until", type=int, metavar="STEP", help="pause at that step, with the state saved")
     known, rest = parser.parse_known_args(argv)
     source = config.find(known.config)
     complete = check.complete(config.load(source), config.flags(rest))
-    return launch(Start(source, complete, known.workdir, known.origin))
+    return launch(Start(source, complete, known.workdir, known.origin, until=known.until))
 
 
 if __name__ == "__main__":

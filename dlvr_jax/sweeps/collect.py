@@ -1,16 +1,18 @@
 """What came out of a sweep, read from its run folders: a row for each training, then a row for each point."""
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from statistics import fmean
 
 from dlvr_jax.build import build
 from dlvr_jax.errors import UserError
+from dlvr_jax.extract import Place
 from dlvr_jax.reporting.results import Spread
 from dlvr_jax.run import Run
-from dlvr_jax.sweeps.folder import SweepFolder
-from dlvr_jax.sweeps.plan import Base, Job, without_origin
+from dlvr_jax.sweeps.folder import Generation, SweepFolder
+from dlvr_jax.sweeps.plan import Base, Job, Member, without_origin
 from dlvr_jax.sweeps.space import Settings, Sweep, points_of
 from dlvr_jax.tasks.task import Direction
 
@@ -34,7 +36,7 @@ def judge_of(base: Base, sweep: Sweep) -> Judge:
     """By `sweep.metric`, else the config's `eval.best`, else the first metric that the task names.
 
     Raises:
-        UserError: the task has no such metric, or the data no validation split.
+        UserError: the task has no such metric, the data no validation split, or a rung no validation.
     """
     experiment = build(base.complete({} if sweep.search else without_origin(points_of(sweep)[0])).flat)
     directions, best = experiment.task.directions, experiment.evaluation.best
@@ -43,18 +45,24 @@ def judge_of(base: Base, sweep: Sweep) -> Judge:
         raise UserError(f"get_sweep: metric = {metric}: no such metric; there are {', '.join(directions)}")
     if not experiment.data.spec.splits["validation"]:
         raise UserError(f"data.name = {experiment.flat['data.name']} has no validation split to compare points by")
+    every, steps = experiment.train.eval_every, experiment.train.steps or 0
+    if wrong := [rung for rung in sweep.rungs if rung % every or rung >= steps]:
+        raise UserError(
+            f"get_sweep: rungs: {wrong[0]} is no multiple of train.eval_every = {every} below {steps} steps"
+        )
     return Judge(metric, directions[metric], metric == best)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One training. A failed one has a reason, and no values."""
+    """One training. One that failed has a reason, one that was ended at a rung its step; neither has a value."""
 
     point: int
     seed: int
     run: str  # the folder's name
     member: int | None  # of a population
     failed: str = ""
+    paused: int | None = None  # the step that it has reached, where that is not the end
     value: float | None = None  # of the judge, on validation
     history: Mapping[int, float] = field(default_factory=dict)  # by step
     test: Mapping[str, float] = field(default_factory=dict)
@@ -87,47 +95,71 @@ class Point:
 
 
 def points(folder: SweepFolder, base: Base, judge: Judge) -> list[Point]:
-    """All points of the generations that are planned, in order; each with its rows in order of its seeds."""
-    made: list[Point] = []
+    """All points that are planned, by number; each with its rows in order of its seeds."""
+    settings: dict[int, Settings] = {}
+    latest: dict[tuple[int, int], Row] = {}  # of those that went on at a rung, where they went on
     for generation in folder.generations():
-        found = list(rows(folder, base, generation.jobs, judge))
-        for number, settings in enumerate(generation.points, start=len(made)):
-            own = sorted((row for row in found if row.point == number), key=lambda row: row.seed)
-            made.append(Point(number, settings, tuple(own)))
-    return made
+        settings |= generation.points
+        latest |= {(row.point, row.seed): row for row in rows(folder, base, generation.jobs, judge)}
+    found = [latest[place] for place in sorted(latest)]
+    return [Point(number, own, tuple(row for row in found if row.point == number)) for number, own in settings.items()]
+
+
+def judged(folder: SweepFolder, base: Base, generation: Generation, judge: Judge) -> dict[int, float]:
+    """The value of each point where its generation pauses or ends, a mean over its seeds; failed ones are left out."""
+    values: dict[int, list[float]] = {}
+    for row in rows(folder, base, generation.jobs, judge):
+        value = row.value if generation.until is None else row.history.get(generation.until)
+        if value is not None:
+            values.setdefault(row.point, []).append(value)
+    return {number: fmean(own) for number, own in values.items()}
+
+
+def places(folder: SweepFolder, base: Base, before: int) -> dict[Member, Place]:
+    """Where the generations before this number have left each member."""
+    found: dict[Member, Place] = {}
+    for generation in itertools.islice(folder.generations(), before):
+        for job in folder.leaves(generation.jobs, base):
+            run = folder.run(job, base)
+            found |= {member: Place(run, _number(job, k)) for k, member in enumerate(job.members)}
+    return found
 
 
 def rows(folder: SweepFolder, base: Base, jobs: Sequence[Job], judge: Judge) -> Iterator[Row]:
-    """A row for each member of these jobs that has finished or failed."""
+    """A row for each member of these jobs that has been validated, or failed."""
     for job in folder.leaves(jobs, base):
         run = folder.run(job, base)
         failure = folder.failure(run)
-        if failure is not None:
-            for k, member in enumerate(job.members):
-                yield Row(member.point, member.seed, run.path.name, _number(job, k), failed=failure["reason"])
-        elif (summary := run.summary()) is not None:
-            yield from _finished(job, run, summary, judge)
+        for k, member in enumerate(job.members):
+            row = Row(member.point, member.seed, run.path.name, _number(job, k))
+            if failure is not None:
+                yield dataclasses.replace(row, failed=failure["reason"])
+            elif run.exists():
+                yield from _trained(row, run, len(job.members), judge)
 
 
-def _finished(job: Job, run: Run, summary: Mapping[str, Any], judge: Judge) -> Iterator[Row]:
-    lines = [line for line in run.metrics() if line["split"] == "validation"]
-    for k, member in enumerate(job.members):
-        number = _number(job, k)
-        own = summary if number is None else summary["members"][k]
-        row = Row(member.point, member.seed, run.path.name, number)
-        if step := own.get("failed"):
-            yield dataclasses.replace(row, failed=f"step {step} is not finite")
-            continue
-        history = {line["step"]: line[judge.metric] for line in lines if line.get("member") == number}
-        test = {name.removeprefix("test/"): value for name, value in own["metrics"].items() if name.startswith("test/")}
-        yield dataclasses.replace(
-            row,
-            value=judge.value(history),
-            history=history,
-            test=test,
-            seconds=summary["seconds"] / len(job.members),
-            parameters=summary["parameters"],
-        )
+def _trained(row: Row, run: Run, members: int, judge: Judge) -> Iterator[Row]:
+    """As far as it has come."""
+    lines = [line for line in run.metrics() if line["split"] == "validation" and line.get("member") == row.member]
+    history = {line["step"]: line[judge.metric] for line in lines}
+    summary = run.summary()
+    if not history:
+        return
+    if summary is None:
+        yield dataclasses.replace(row, paused=max(history), history=history)
+        return
+    own = summary if row.member is None else summary["members"][row.member]
+    if step := own.get("failed"):
+        yield dataclasses.replace(row, failed=f"step {step} is not finite")
+        return
+    yield dataclasses.replace(
+        row,
+        value=judge.value(history),
+        history=history,
+        test={name.removeprefix("test/"): value for name, value in own["metrics"].items() if name.startswith("test/")},
+        seconds=summary["seconds"] / members,
+        parameters=summary["parameters"],
+    )
 
 
 def _number(job: Job, k: int) -> int | None:

@@ -4,17 +4,20 @@ Nothing is remembered but in the sweep's folder, so a sweep that was killed goes
 finished is read, what was begun resumes from its checkpoints, and no job is done twice.
 """
 
+import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from threading import Event
+from functools import partial
+from threading import Event, Lock
 
 from dlvr_jax.errors import OutOfMemory, UserError
+from dlvr_jax.extract import Place, gather
 from dlvr_jax.run import Run
 from dlvr_jax.sweeps.engines.engine import Engine
 from dlvr_jax.sweeps.folder import SweepFolder
-from dlvr_jax.sweeps.plan import Base, Job
+from dlvr_jax.sweeps.plan import Base, Job, Member
 from dlvr_jax.training.checkpoint import steps
 from dlvr_jax.training.loop import Stopped
 from dlvr_jax.training.signals import interruptible
@@ -33,16 +36,20 @@ class Driver:
     workers: int
     tell: Callable[[str], None]  # a line for each job that ends
     stopping: Event = field(default_factory=Event)
+    gathering: Lock = field(default_factory=Lock)
 
-    def run(self, jobs: Sequence[Job]) -> None:
-        """Trains all jobs, until each has finished or failed.
+    def run(self, jobs: Sequence[Job], until: int | None = None, places: Mapping[Member, Place] | None = None) -> None:
+        """Trains all jobs, until each has finished or failed, or has reached the step `until`.
+
+        `places` says of members that go on where they were left.
 
         Raises:
             Stopped: a signal asked for it; the trainings have saved their states.
         """
         futures: dict[Future[None], Job] = {}
+        train = partial(self._train, until=until, places=places or {})
         with interruptible() as interrupt, ThreadPoolExecutor(self.workers) as pool:
-            futures |= {pool.submit(self._train, job): job for job in self._to_do(jobs)}
+            futures |= {pool.submit(train, job): job for job in self._to_do(jobs, until)}
             while futures:
                 done, _ = wait(futures, PAUSE, FIRST_COMPLETED)
                 if interrupt.signal is not None:
@@ -54,21 +61,24 @@ class Driver:
                     job = futures.pop(future)
                     future.result()
                     self.tell(self._outcome(job))
-                    futures |= {pool.submit(self._train, half): half for half in self._to_do([job])}
+                    futures |= {pool.submit(train, half): half for half in self._to_do([job], until)}
 
-    def _to_do(self, jobs: Sequence[Job]) -> Iterator[Job]:
+    def _to_do(self, jobs: Sequence[Job], until: int | None) -> Iterator[Job]:
         for job in self.folder.leaves(jobs, self.base):
             run = self.folder.run(job, self.base)
-            if run.summary() is None and self.folder.failure(run) is None:
+            there = until is not None and _progress(run) >= until
+            if run.summary() is None and self.folder.failure(run) is None and not there:
                 yield job
 
-    def _train(self, job: Job) -> None:
+    def _train(self, job: Job, until: int | None, places: Mapping[Member, Place]) -> None:
         """One job, as often as its process is killed from outside and had got further than the time before."""
         run, fruitless = self.folder.run(job, self.base), 0
-        origin = [] if job.origin is None else ["--from", str(job.origin)]
-        arguments = [*self.base.arguments(job.flags), "--workdir", str(run.path), *origin]
+        arguments = [*self.base.arguments(job.flags), "--workdir", str(run.path)]
+        arguments += [] if job.origin is None else ["--from", str(job.origin)]
+        arguments += [] if until is None else ["--until", str(until)]
         while not self.stopping.is_set():
             _wait_until_free(run)
+            self._gather(job, run, places)
             before = _progress(run)
             ended = self.engine.train(arguments, self.folder.log(run))
             if ended.code == 0:
@@ -82,10 +92,18 @@ class Driver:
                 self.folder.fail(run, reason, True)
                 return
 
+    def _gather(self, job: Job, run: Run, places: Mapping[Member, Place]) -> None:
+        """Members that go on together, out of the runs that they have been in; one job after the other."""
+        if run.exists() or not all(member in places for member in job.members):
+            return
+        with self.gathering:
+            shutil.rmtree(run.path)  # what a driver that was killed here has left
+            gather([places[member] for member in job.members], job.start(self.base, run.path.parent))
+
     def _outcome(self, job: Job) -> str:
         run, count = self.folder.run(job, self.base), len(job.members)
         failure = self.folder.failure(run)
-        how = "finished" if failure is None else f"failed: {failure['reason']}"
+        how = ("finished" if run.summary() else "paused") if failure is None else f"failed: {failure['reason']}"
         return f"{run.path.name}: {count} member{'s' if count > 1 else ''} {how}"
 
 

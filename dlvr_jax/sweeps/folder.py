@@ -1,7 +1,7 @@
 """A sweep's folder: what is to be done, and what became of each job. It is the only memory of a sweep.
 
 sweep.json       the base config, what varies, the flags; made once
-plan-000.json    the jobs of a generation of points (a sweep that is no search has one)
+plan-000.json    the jobs of a generation of points, or of those that go on at a rung (one where nothing is searched)
 runs/            a run folder for each job, named by its config's fingerprint
 failed/          why a job failed, by the name of its run folder
 logs/            what each job printed
@@ -26,10 +26,11 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Generation:
-    """Points that were asked for together, and the jobs that train them."""
+    """Points that were asked for together, and the jobs that train them; or, at a rung, those of them that go on."""
 
-    points: list[Settings]
+    points: dict[int, Settings]  # new ones, by their numbers
     jobs: list[Job]
+    until: int | None = None  # the step at which its trainings pause, to be compared
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class SweepFolder:
             return None
         kept = self._read(name)
         jobs = [Job(tuple(Member(**member) for member in job)) for job in kept["jobs"]]
-        return Generation(kept["points"], jobs)
+        return Generation({int(number): point for number, point in kept["points"].items()}, jobs, kept["until"])
 
     def generations(self) -> Iterator[Generation]:
         """All that are planned."""
@@ -96,7 +97,8 @@ class SweepFolder:
     def keep(self, number: int, generation: Generation) -> None:
         """Writes the plan of a generation."""
         jobs = [[vars(member) for member in job.members] for job in generation.jobs]
-        self._write(f"plan-{number:03d}.json", {"points": generation.points, "jobs": jobs})
+        kept = {"points": generation.points, "until": generation.until, "jobs": jobs}
+        self._write(f"plan-{number:03d}.json", kept)
 
     def run(self, job: Job, base: Base) -> Run:
         """The run folder of a job."""

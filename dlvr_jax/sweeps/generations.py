@@ -1,11 +1,12 @@
 """What a sweep does next: points, and the jobs that train them. A sweep that is no search has one generation."""
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from dlvr_jax import config
 from dlvr_jax.run import Run
-from dlvr_jax.sweeps.collect import Judge, points
+from dlvr_jax.sweeps.collect import Judge, judged
 from dlvr_jax.sweeps.folder import Generation, SweepFolder
 from dlvr_jax.sweeps.plan import FROM, Base, Job, Member, plan
 from dlvr_jax.sweeps.search import Search
@@ -15,19 +16,33 @@ from dlvr_jax.sweeps.space import Settings, Sweep, as_text, points_of
 def generations(
     folder: SweepFolder, base: Base, sweep: Sweep, judge: Judge, limit: Callable[[Settings], int]
 ) -> Iterator[Generation]:
-    """Each generation, as it was planned before or is planned now; a search goes on when the one before is trained.
+    """Each generation, as it was planned before or is planned now; it must be trained before the next is asked for.
 
     `limit`: see `plan`.
     """
+    numbers = itertools.count()
+
+    def planned(points: Mapping[int, Settings], new: bool, until: int | None) -> Generation:
+        known = folder.generation(next(numbers))
+        settled = {number: _settled(folder, point) for number, point in points.items()}
+        return known or Generation(settled if new else {}, plan(base, settled, sweep.seeds, limit), until)
+
     if not sweep.search:
-        yield _generation(folder, base, sweep, points_of(sweep), limit, 0, 0)
+        yield planned(dict(enumerate(points_of(sweep))), True, None)
         return
     search = Search(sweep, judge.direction)
-    for number, first in enumerate(range(0, sweep.trials, sweep.generation)):
-        asked = search.ask(min(sweep.generation, sweep.trials - first))
-        yield _generation(folder, base, sweep, asked, limit, number, first)
-        values = [point.value for point in points(folder, base, judge)[first:]]
-        search.tell([None if value is None else value.mean for value in values])
+    for first in range(0, sweep.trials, sweep.generation):
+        alive = search.ask(min(sweep.generation, sweep.trials - first))
+        for place, rung in enumerate((*sweep.rungs, None)):
+            generation = planned(alive, place == 0, rung)
+            yield generation
+            values = judged(folder, base, generation, judge)
+            search.tell({number: None for number in alive if number not in values})
+            ended = [] if rung is None else search.prune(rung, values)
+            alive = {number: alive[number] for number in values if number not in ended}
+            if not alive:
+                break
+        search.tell({number: values[number] for number in alive})
 
 
 def first_jobs(folder: SweepFolder, sweep: Sweep) -> list[tuple[Base, Job]]:
@@ -42,21 +57,6 @@ def _first_job(text: str) -> tuple[Base, Job]:
     source = config.find(text)
     base = Base(source, config.load(source), {})
     return base, Job((Member(0, base.complete({}).flat["seed"], {}),))
-
-
-def _generation(
-    folder: SweepFolder,
-    base: Base,
-    sweep: Sweep,
-    asked: list[Settings],
-    limit: Callable[[Settings], int],
-    number: int,
-    first: int,
-) -> Generation:
-    """As the folder has it, else planned now."""
-    known = folder.generation(number)
-    settled = [_settled(folder, point) for point in asked]
-    return known or Generation(settled, plan(base, settled, sweep.seeds, limit, first))
 
 
 def _settled(folder: SweepFolder, point: Settings) -> Settings:

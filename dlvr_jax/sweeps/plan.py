@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ class Member:
 
     point: int
     seed: int
-    settings: Settings  # of everything that varies, as far as this point has it
+    settings: Settings = field(compare=False)  # of everything that varies, as far as this point has it
 
 
 @dataclass(frozen=True)
@@ -89,20 +89,20 @@ class Job:
 
 
 def plan(
-    base: Base, points: Sequence[Settings], seeds: Sequence[int], limit: Callable[[Settings], int], first: int = 0
+    base: Base, points: Mapping[int, Settings], seeds: Sequence[int], limit: Callable[[Settings], int]
 ) -> list[Job]:
-    """All members of these points in as few jobs as can be, in the order of their first members.
+    """All members of these points, by their numbers, in as few jobs as can be, in the order of their first members.
 
-    `limit` says of a point how many members a program of it may have; `first` is the number of the first point.
+    `limit` says of a point how many members a program of it may have.
 
     Raises:
         UserError: a config of a point is wrong; the faults of all points, each once.
     """
-    flats = _completed(base, points)
-    keys = list(dict.fromkeys(key for point in points for key in point))
+    flats = _completed(base, list(points.values()))
+    keys = list(dict.fromkeys(key for point in points.values() for key in point))
     groups: dict[str, list[Member]] = {}
     one_of: dict[str, Settings] = {}
-    for number, (point, flat) in enumerate(zip(points, flats, strict=True), start=first):
+    for (number, point), flat in zip(points.items(), flats, strict=True):
         whole = {key: as_text({key: flat[key]})[key] for key in keys if key in flat}
         origin = {key: text for key, text in point.items() if key == FROM and text != "none"}
         program = _program(flat) + origin.get(FROM, "")

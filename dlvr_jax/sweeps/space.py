@@ -32,6 +32,8 @@ class Sweep:
     trials: Count = 32  # points of a search
     generation: Count = 8  # points that are asked for together
     sampler: Literal["random", "tpe", "cma_es"] = "tpe"
+    pruner: Literal["asha", "hyperband", "median"] | None = None  # of a search; ends weak trainings at the
+    rungs: tuple[Count, ...] = ()  # steps, ascending; of asha and hyperband each as many times the one before
     seed: Annotated[int, Between(0, 2**32 - 1)] = 0  # of the search
     metric: str | None = None  # validation metric by which points are judged; None: the config's `eval.best`
     members: Annotated[int | None, Between(1, None)] = None  # of one program at most; None: as memory allows
@@ -63,6 +65,10 @@ def read(found: Any, where: str) -> Sweep:
         raise UserError(f"{where}: get_sweep: seeds = {sweep.seeds} must name at least one, and none twice")
     if sweep.search and (sweep.grid or list(sweep.points) != [{}]):
         raise UserError(f"{where}: get_sweep: gives a search and points or a grid; give one kind")
+    if bool(sweep.rungs) != (sweep.pruner is not None) or (sweep.pruner and not sweep.search):
+        raise UserError(f"{where}: get_sweep: pruner and rungs go together, and with a search")
+    if list(sweep.rungs) != sorted(set(sweep.rungs)):
+        raise UserError(f"{where}: get_sweep: rungs = {sweep.rungs} must be ascending steps")
     if not sweep.keys and len(sweep.seeds) == 1:
         raise UserError(f"{where}: get_sweep: varies nothing; give points, a grid, a search or several seeds")
     return sweep

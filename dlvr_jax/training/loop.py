@@ -29,9 +29,9 @@ SAMPLE_SEED = 0  # the same noise each time, so that samples can be compared ove
 
 
 class Stopped(Exception):
-    """A signal stopped the run after a checkpoint."""
+    """A signal stopped the run after a checkpoint; None: it was to pause at this step."""
 
-    def __init__(self, signal: int, step: int) -> None:
+    def __init__(self, signal: int | None, step: int) -> None:
         super().__init__(f"stopped by signal {signal} after step {step}")
         self.signal = signal
         self.step = step
@@ -64,7 +64,7 @@ def train(training: Training, step: int) -> None:
 
     Raises:
         UserError: a non-finite number, a checkpoint that cannot be written.
-        Stopped: a signal asked for it.
+        Stopped: a signal asked for it, or it is to pause.
     """
     checkpoints = Checkpoints(training.run.checkpoints, training.train.keep)
     with (
@@ -130,7 +130,7 @@ def _loop(
             _stop_if_failed(t)
             _show_samples(t, step)
 
-        stopping = interrupt.signal is not None and step < t.last
+        stopping = (interrupt.signal is not None or step == t.until) and step < t.last
         if due(step, t.train.checkpoint_every, t.last) or stopping or _stops_early(t, step):
             _drain(t, pending, per_call)
             _stop_if_failed(t)
@@ -138,7 +138,6 @@ def _loop(
             _save(t, checkpoints, step)
         if stopping:
             checkpoints.wait()
-            assert interrupt.signal is not None
             raise Stopped(interrupt.signal, step)
     batches.close()
     checkpoints.wait()

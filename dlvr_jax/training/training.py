@@ -44,6 +44,7 @@ class Training:
     best: Any = None  # (params, variables) of the best evaluation, where `eval.best` names a metric
     memory: Memory = field(default_factory=Memory)
     told: set[int] = field(default_factory=set)  # members whose failure was reported
+    until: int | None = None  # the step to pause at
 
     @property
     def last(self) -> int:

@@ -46,7 +46,7 @@ class Scripted:
 
 def driven(path: Path, ends: Callable[[int, int], Ended], limit: int = 64) -> tuple[SweepFolder, list[Job], Scripted]:
     folder, engine = SweepFolder(path), Scripted(ends)
-    jobs = plan(BASE, POINTS, (0, 1), lambda point: limit)
+    jobs = plan(BASE, dict(enumerate(POINTS)), (0, 1), lambda point: limit)
     Driver(folder, BASE, engine, 2, lambda line: None).run(jobs)
     return folder, jobs, engine
 
@@ -105,7 +105,10 @@ def test_one_that_never_gets_further_is_given_up(tmp_path: Path) -> None:
 
 def test_a_plan_that_is_kept_is_read_as_it_was(tmp_path: Path) -> None:
     folder = SweepFolder(tmp_path)
-    generation = Generation(POINTS, plan(BASE, POINTS, (0, 1), lambda point: 2))
+    generation = Generation(dict(enumerate(POINTS)), plan(BASE, dict(enumerate(POINTS)), (0, 1), lambda point: 2))
     folder.keep(0, generation)
     assert folder.generation(0) == generation and folder.generation(1) is None
-    assert list(folder.generations()) == [generation]
+    (kept,) = folder.generations()
+    assert [member.settings for job in kept.jobs for member in job.members] == [
+        member.settings for job in generation.jobs for member in job.members
+    ]

@@ -17,7 +17,7 @@ NARROW, WIDE = (2, 4, 8, 8), (4, 8, 16, 16)
 
 
 def planned(limit: int = 64, seeds=(0, 1), **fields) -> list[Job]:
-    return plan(BASE, points_of(read(dict(fields), "f")), seeds, lambda point: limit)
+    return plan(BASE, dict(enumerate(points_of(read(dict(fields), "f")))), seeds, lambda point: limit)
 
 
 def test_hyper_and_seeds_share_a_program_and_structure_does_not() -> None:

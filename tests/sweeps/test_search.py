@@ -26,8 +26,9 @@ def searched(sampler: str, space=SPACE, generations: int = 4) -> list[list[Setti
     search = Search(Sweep(search=space, sampler=sampler, generation=8, seed=3), "lower")
     asked = []
     for _ in range(generations):
-        asked.append(search.ask(8))
-        search.tell([value(point) for point in asked[-1]])
+        points = search.ask(8)
+        search.tell({number: value(point) for number, point in points.items()})
+        asked.append(list(points.values()))
     return asked
 
 
@@ -51,5 +52,30 @@ def test_later_generations_are_better(sampler: str) -> None:
 def test_a_failed_point_is_no_obstacle() -> None:
     search = Search(Sweep(search=SPACE, generation=2), "higher")
     search.ask(2)
-    search.tell([None, 1.0])
-    assert len(search.ask(2)) == 2
+    search.tell({0: None, 1: 1.0})
+    assert list(search.ask(2)) == [2, 3]
+
+
+@pytest.mark.parametrize("pruner", ["asha", "hyperband", "median", None])
+def test_the_weak_are_ended_at_the_rungs_and_the_best_goes_on(pruner: str | None) -> None:
+    sweep = Sweep(search=SPACE, generation=9, pruner=pruner, rungs=(10, 30) if pruner else ())
+    search = Search(sweep, "lower")
+    search.tell(dict.fromkeys(search.ask(2), 0.5))
+    values = {number: float(number * 5 % 11) for number in search.ask(9)}
+    ended = search.prune(10, values)
+    assert min(values, key=values.__getitem__) not in ended
+    assert bool(ended) == (pruner in ("asha", "hyperband"))  # a median is one of trainings that went on to the end
+    search.tell({number: 0.1 for number in values if number not in ended})
+
+
+def test_a_median_is_that_of_the_generations_before() -> None:
+    search = Search(Sweep(search=SPACE, pruner="median", rungs=(10,)), "higher")
+    values = {number: float(number) for number in search.ask(5)}
+    assert search.prune(10, values) == []
+    search.tell(dict(values))
+    assert search.prune(10, dict(zip(search.ask(4), (0.5, 1.5, 2.5, 3.5), strict=True))) == [5, 6]
+
+
+def test_what_is_not_a_number_is_ended() -> None:
+    search = Search(Sweep(search=SPACE, pruner="asha", rungs=(10,)), "higher")
+    assert search.prune(10, dict.fromkeys(search.ask(3), float("nan"))) == [0, 1, 2]

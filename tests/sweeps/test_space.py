@@ -41,6 +41,9 @@ def test_equal_points_are_one() -> None:
         ({"search": {RATE: {"uniform": (0, 1)}}, "grid": {"a": (1, 2)}}, "give one kind"),
         ({"search": {RATE: {"uniform": (0, 1)}}, "sampler": "annealing"}, "is not one of 'random'"),
         ({"grid": {"a": (1, 2)}, "members": 0}, "at least 1"),
+        ({"grid": {"a": (1, 2)}, "pruner": "asha", "rungs": (4,)}, "with a search"),
+        ({"search": {RATE: {"uniform": (0, 1)}}, "pruner": "median"}, "go together"),
+        ({"search": {RATE: {"uniform": (0, 1)}}, "pruner": "median", "rungs": (8, 4)}, "ascending"),
     ],
 )
 def test_what_is_wrong_is_said(found: object, says: str) -> None:

@@ -16,8 +16,8 @@ STUDIES = sorted(path.stem for path in (config.ROOT / "configs" / "studies").glo
 def test_every_point_is_a_config_that_fits(name: str, arg: str) -> None:
     source = config.find(f"configs/studies/{name}.py{arg}")
     sweep, base = read(config.call(source, "get_sweep"), name), Base(source, config.load(source), {})
-    points = Search(sweep, "lower").ask(sweep.generation) if sweep.search else points_of(sweep)
-    jobs = plan(base, points, sweep.seeds, lambda point: 64)
+    points = list(Search(sweep, "lower").ask(sweep.generation).values()) if sweep.search else points_of(sweep)
+    jobs = plan(base, dict(enumerate(points)), sweep.seeds, lambda point: 64)
     assert sweep.question.endswith("?")
     assert judge_of(base, sweep).metric
     assert sum(len(job.members) for job in jobs) == len(points) * len(sweep.seeds)

@@ -11,6 +11,7 @@ import pytest
 from dlvr_jax import check, config
 from dlvr_jax.data.batches import assemble
 from dlvr_jax.errors import UserError
+from dlvr_jax.extract import Place, gather
 from dlvr_jax.launch import Start, launch
 from dlvr_jax.run import Run
 from dlvr_jax.training.checkpoint import named_leaves, read, steps
@@ -27,9 +28,13 @@ DIGITS = config.find(f"{PATH}:tiny")
 ROUNDING = dict(rtol=2e-4, atol=2e-6)
 
 
-def train(folder: Path, **flags: str) -> Run:
+def start(folder: Path, until: int | None = None, **flags: str) -> Start:
     given = {key.replace("__", "."): text for key, text in flags.items()}
-    assert launch(Start(DIGITS, check.complete(config.load(DIGITS), given), folder)) == 0
+    return Start(DIGITS, check.complete(config.load(DIGITS), given), folder, until=until)
+
+
+def train(folder: Path, until: int | None = None, **flags: str) -> Run:
+    assert launch(start(folder, until, **flags)) == 0
     return Run(folder)
 
 
@@ -132,7 +137,31 @@ def test_a_member_taken_out_is_a_run_of_its_own(tmp_path: Path) -> None:
         assert own["step"] == other["step"] and own["split"] == other["split"]
     assert json.dumps(alone.config, sort_keys=True) == json.dumps(run.config, sort_keys=True)
     assert steps(run.checkpoints) == [16]
-    assert run.record["extracted"] == {"run": str(population.path.resolve()), "member": 1}
+    assert run.record["extracted"] == [{"run": str(population.path.resolve()), "member": 1}]
+
+
+def test_members_of_several_populations_go_on_together(tmp_path: Path) -> None:
+    def flags(*rates: float) -> dict[str, str]:
+        seeds = ", ".join(str(round(1000 * rate)) for rate in rates)
+        several = {"population__size": str(len(rates)), "population__strategy": "map", "population__seeds": seeds}
+        return several | {"population__vary__optimizer__learning_rate": repr(rates)}
+
+    one, other = flags(0.001, 0.002), flags(0.003, 0.004)
+    runs = [train(tmp_path / name, until=8, **each) for name, each in (("one", one), ("other", other))]
+    assert all(run.summary() is None and steps(run.checkpoints)[-1] == 8 for run in runs)
+    together = start(tmp_path / "together", **flags(0.002, 0.003))
+    gather([Place(runs[0], 1), Place(runs[1], 0)], together)
+    run, whole = train(tmp_path / "together", **flags(0.002, 0.003)), train(tmp_path / "whole", **flags(0.002, 0.003))
+    # Of `map` each member's operations are those of any other, so nothing differs but when and where.
+    for own, undisturbed in zip((run.summary() or {})["members"], (whole.summary() or {})["members"], strict=True):
+        assert own == undisturbed
+    for line, undisturbed in zip(run.metrics(), whole.metrics(), strict=True):
+        assert {**line, "seconds": 0, "examples_per_second": 0} == {
+            **undisturbed,
+            "seconds": 0,
+            "examples_per_second": 0,
+        }
+    assert (run.summary() or {})["guarantee"].startswith("weaker: ")
 
 
 @pytest.mark.parametrize(
