@@ -24,29 +24,32 @@ from dlvr_jax.training.population import stacked
 from dlvr_jax.training.strategy import Form
 from experiments.command import arguments, main
 
-CONFIGS = (
-    "configs/ebm/energy_two_moons.py",  # an MLP
-    "configs/cnn/lenet5_fashion_mnist.py",
-    "configs/modern_rnn/lstm_shakespeare_1m.py",
-    "configs/modern_rnn/gru_shakespeare_1m.py",
-    "configs/transformer/gpt_shakespeare_1m.py:small",
-    "configs/gan/dcgan_fashion_mnist.py",
-)
+# Small nets, where members together pay: an MLP, LeNet-5, recurrent nets, a GPT, a DCGAN.
+RECURRENT = {"model.features": "64", "model.layers": "1", "data.length": "32"}
+SMALL: dict[str, dict[str, str]] = {
+    "configs/ebm/energy_two_moons.py": {},
+    "configs/cnn/lenet5_fashion_mnist.py": {},
+    "configs/modern_rnn/lstm_shakespeare_1m.py": RECURRENT,
+    "configs/modern_rnn/gru_shakespeare_1m.py": RECURRENT,
+    "configs/transformer/gpt_shakespeare_1m.py:small": {"model.width": "64", "model.layers": "2", "data.length": "32"},
+    "configs/gan/dcgan_fashion_mnist.py": {"model.widths": "(16, 32)"},
+}
 
 
 def populations(argv: Sequence[str]) -> None:
     """Prints a table for each config as it is measured, then the means of the ratios."""
     parser = arguments("populations", "A step of N members together, beside their steps one after the other.")
-    parser.add_argument("configs", metavar="CONFIG", nargs="*", default=CONFIGS)
+    parser.add_argument("configs", metavar="CONFIG", nargs="*", help="(default: six small nets)")
     parser.add_argument("--members", type=int, default=8, metavar="N", help="of each population (default: 8)")
     parser.add_argument("--rounds", type=int, default=10, metavar="N", help="of each measurement (default: 10)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="keep the figures as JSON")
     known, rest = parser.parse_known_args(argv)
     if known.members < 2 or known.rounds < 1:
         raise UserError("--members must be at least 2, --rounds at least 1")
-    flags = {"train.batch_size": "128", "train.steps_per_call": "1"} | config.flags(rest)
+    given = {"train.batch_size": "128", "train.steps_per_call": "1"} | config.flags(rest)
+    wanted = {name: {} for name in known.configs} if known.configs else SMALL
     runtime.start(devices=runtime.threads_at_hand())
-    rows = [_measured(name, flags, known.members, known.rounds) for name in known.configs]
+    rows = [_measured(name, own | given, known.members, known.rounds) for name, own in wanted.items()]
     chosen, best = ([row[key] for row in rows] for key in ("ratio", "best_ratio"))
     print(f"auto: from {min(chosen):.2f}, geometric mean {geometric_mean(chosen):.2f}; best {geometric_mean(best):.2f}")
     if known.out is not None:
@@ -69,6 +72,7 @@ def _measured(name: str, flags: dict[str, str], members: int, rounds: int) -> di
     print_table((name, "ms a step of all", "times faster", ""), rows, right=("ms a step of all", "times faster"))
     return {
         "config": name,
+        "flags": flags,
         "one_after_the_other": gain.one_after_the_other,
         "together": {str(form): seconds for form, seconds in gain.together.items()},
         "auto": str(chosen),
