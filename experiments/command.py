@@ -10,9 +10,12 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from dlvr_jax.errors import UserError
+from dlvr_jax.schema import Between
+
+SEEDS = Between(0, 2**32 - 1)
 
 
 class Arguments(argparse.ArgumentParser):
@@ -21,6 +24,20 @@ class Arguments(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Instead of usage and exit code 2."""
         raise UserError(f"{self.prog}: {message}; {self.format_usage().strip()}")
+
+    def add_whole(self, flag: str, range: Between, **settings: Any) -> None:
+        """Adds an argument that is a whole number in a range; `settings` are those of `add_argument`."""
+
+        def read(text: str) -> int:
+            try:
+                number = int(text)
+            except ValueError:
+                raise UserError(f"{flag} {text}: is not a whole number") from None
+            if number not in range:
+                raise UserError(f"{flag} {number}: must be {range}")
+            return number
+
+        self.add_argument(flag, type=read, **settings)
 
 
 def arguments(verb: str, about: str) -> Arguments:

@@ -9,6 +9,7 @@ from dlvr_jax.compare import unequal
 from dlvr_jax.recorded import check_split, experiment_of, restored
 from dlvr_jax.reporting import console
 from dlvr_jax.run import Run
+from dlvr_jax.schema import Between
 from dlvr_jax.training.evaluation import Split
 from dlvr_jax.training.evaluation import evaluate as evaluate_split
 from dlvr_jax.training.sharding import Placement
@@ -21,7 +22,7 @@ def evaluate(argv: Sequence[str]) -> int:
     parser = arguments("evaluate", "Evaluate a run: the state that its summary is about, on one of its splits.")
     parser.add_argument("run", metavar="RUN", type=Path, help="the folder of a run, finished or not")
     parser.add_argument("--split", default="test", help="train, validation or test (the default)")
-    parser.add_argument("--step", type=int, help="of the checkpoint to take (default: the newest whole one)")
+    parser.add_whole("--step", Between(0, None), help="of the checkpoint to take (default: the newest whole one)")
     known = parser.parse_args(argv)
     run = Run(known.run)
     experiment = experiment_of(run)

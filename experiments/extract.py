@@ -8,6 +8,7 @@ from dlvr_jax.extract import Place, gather, start_of
 from dlvr_jax.launch import launch
 from dlvr_jax.recorded import experiment_of
 from dlvr_jax.run import Run
+from dlvr_jax.schema import Between
 from experiments.command import arguments, main
 
 
@@ -15,13 +16,13 @@ def extract_member(argv: Sequence[str]) -> int:
     """One member's folder; of a finished population it is tested and reported, else `train` goes on with it."""
     parser = arguments("extract", "Take a member out of a population, as a run that every other verb accepts.")
     parser.add_argument("run", metavar="RUN", type=Path, help="the folder of a population, finished or not")
-    parser.add_argument("--member", type=int, required=True, metavar="N", help="which one, from 0 on")
+    parser.add_whole("--member", Between(0, None), required=True, metavar="N", help="which one, from 0 on")
     parser.add_argument("--workdir", type=Path, help="the new run's folder (default: RUN-member-N)")
     known = parser.parse_args(argv)
     population = Run(known.run)
     experiment = experiment_of(population, population=True)
     size = experiment.population.size
-    if not 0 <= known.member < size:
+    if known.member >= size:
         raise UserError(f"--member {known.member}: {population.path} has the members 0 to {size - 1}")
     folder = known.workdir or population.path.resolve().with_name(
         f"{population.path.resolve().name}-member-{known.member}"

@@ -7,6 +7,7 @@ docs/results/NAME.json, in the format of `dlvr_jax/reporting/results.py`; `resul
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -29,7 +30,9 @@ from dlvr_jax.reporting.results import Result, Spread, read, write
 from dlvr_jax.reporting.tables import print_table
 from dlvr_jax.run import Run
 from dlvr_jax.tasks.task import Task
-from experiments.command import arguments, main
+from experiments.command import SEEDS, arguments, main
+
+MOST = 1000  # seeds
 
 
 def measure(argv: Sequence[str]) -> int:
@@ -58,10 +61,15 @@ def _seeds(text: str) -> list[int]:
     """'0-4' or '0,3,7' or both."""
     seeds: list[int] = []
     for part in text.split(","):
-        first, dash, last = part.partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
+        found = re.fullmatch(r"(\d{1,20})(?:-(\d{1,20}))?", part)
+        if not found:
             raise UserError(f"--seeds {text}: is not of the form 0-4 or 0,3,7")
-        seeds += range(int(first), int(last or first) + 1)
+        first, last = int(found[1]), int(found[2] or found[1])
+        if max(first, last) not in SEEDS:
+            raise UserError(f"--seeds {text}: must be {SEEDS}")
+        if last - first + len(seeds) >= MOST:
+            raise UserError(f"--seeds {text}: names more than {MOST} seeds")
+        seeds += range(first, last + 1)
     if not seeds or len(set(seeds)) < len(seeds):
         raise UserError(f"--seeds {text}: names {'a seed twice' if seeds else 'no seed'}")
     return seeds

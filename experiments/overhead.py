@@ -7,6 +7,7 @@ from pathlib import Path
 from dlvr_jax import check, config, runtime
 from dlvr_jax.benchmarks.overhead import measure
 from dlvr_jax.build import build
+from dlvr_jax.schema import Between
 from experiments.command import arguments, main
 
 
@@ -14,7 +15,7 @@ def overhead(argv: Sequence[str]) -> None:
     """Prints a line for each part, as it is measured."""
     parser = arguments("overhead", "Total wall time of the loop over steps times the bare compiled step.")
     parser.add_argument("config", metavar="CONFIG", nargs="?", default="configs/cnn/lenet5_fashion_mnist.py")
-    parser.add_argument("--steps", type=int, default=4000, help="of each loop (default: 4000)")
+    parser.add_whole("--steps", Between(1, 1_000_000), default=4000, help="of each loop (default: 4000)")
     known, rest = parser.parse_known_args(argv)
     complete = check.complete(config.load(config.find(known.config)), config.flags(rest))
     runtime.start(devices=complete.flat["mesh.data"])

@@ -17,8 +17,8 @@ from dlvr_jax.atomic_write import write_text
 from dlvr_jax.benchmarks.populations import measure
 from dlvr_jax.build import Experiment, build
 from dlvr_jax.choose_strategy import form_of
-from dlvr_jax.errors import UserError
 from dlvr_jax.reporting.tables import print_table
+from dlvr_jax.schema import Between
 from dlvr_jax.training.compiled import initial_state
 from dlvr_jax.training.population import stacked
 from dlvr_jax.training.strategy import Form
@@ -40,12 +40,10 @@ def populations(argv: Sequence[str]) -> None:
     """Prints a table for each config as it is measured, then the means of the ratios."""
     parser = arguments("populations", "A step of N members together, beside their steps one after the other.")
     parser.add_argument("configs", metavar="CONFIG", nargs="*", help="(default: six small nets)")
-    parser.add_argument("--members", type=int, default=8, metavar="N", help="of each population (default: 8)")
-    parser.add_argument("--rounds", type=int, default=10, metavar="N", help="of each measurement (default: 10)")
+    parser.add_whole("--members", Between(2, 1000), default=8, metavar="N", help="of each population (default: 8)")
+    parser.add_whole("--rounds", Between(1, 1000), default=10, metavar="N", help="of each measurement (default: 10)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="keep the figures as JSON")
     known, rest = parser.parse_known_args(argv)
-    if known.members < 2 or known.rounds < 1:
-        raise UserError("--members must be at least 2, --rounds at least 1")
     given = {"train.batch_size": "128", "train.steps_per_call": "1"} | config.flags(rest)
     wanted = {name: {} for name in known.configs} if known.configs else SMALL
     runtime.start(devices=runtime.threads_at_hand())

@@ -10,6 +10,7 @@ from dlvr_jax.recorded import check_split, experiment_of, restored
 from dlvr_jax.reporting.page import write_displays_page
 from dlvr_jax.reporting.tables import print_displays
 from dlvr_jax.run import Run
+from dlvr_jax.schema import Between
 from dlvr_jax.training.compiled import predict_program
 from dlvr_jax.training.training import chosen_state, which_state
 from experiments.command import arguments, main
@@ -20,9 +21,9 @@ def predict(argv: Sequence[str]) -> int:
     parser = arguments("predict", "Show what a run's model says of examples of its data.")
     parser.add_argument("run", metavar="RUN", type=Path, help="the folder of a run, finished or not")
     parser.add_argument("--split", default="test", help="train, validation or test (the default)")
-    parser.add_argument("--first", type=int, default=0, help="the first example's number in the split (default: 0)")
-    parser.add_argument("--count", type=int, default=16, help="how many examples (default: 16)")
-    parser.add_argument("--step", type=int, help="of the checkpoint to take (default: the newest whole one)")
+    parser.add_whole("--first", Between(0, None), default=0, help="the first example's number (default: 0)")
+    parser.add_whole("--count", Between(1, 10_000), default=16, help="how many examples (default: 16)")
+    parser.add_whole("--step", Between(0, None), help="of the checkpoint to take (default: the newest whole one)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the page (default: predict.html in the run's folder)")
     known = parser.parse_args(argv)
     run = Run(known.run)
@@ -31,10 +32,9 @@ def predict(argv: Sequence[str]) -> int:
         raise UserError(f"{run.path}: {experiment.flat['task.name']} has no predictions to show; try sample")
     check_split(experiment, known.split)
     size = experiment.data.spec.splits[known.split]
-    if known.first < 0 or known.count < 1 or known.first + known.count > size:
+    if known.first + known.count > size:
         raise UserError(
-            f"--first {known.first} --count {known.count}: the {known.split} split has {size:,} examples, from 0 on; "
-            "--count is at least 1"
+            f"--first {known.first} --count {known.count}: the {known.split} split has {size:,} examples, from 0 on"
         )
     training = restored(run, experiment, known.step)
     state, index = chosen_state(training), np.arange(known.first, known.first + known.count)

@@ -12,7 +12,8 @@ from dlvr_jax.compare import Difference, common_steps, differences
 from dlvr_jax.errors import UserError
 from dlvr_jax.killing import Kill, Pace, aims, train_killed, train_whole
 from dlvr_jax.run import Run
-from experiments.command import arguments, main
+from dlvr_jax.schema import Between
+from experiments.command import SEEDS, arguments, main
 
 EVERYTHING = "--config.train.keep=1000000"  # checkpoints: so that all can be compared
 ATTEMPTS = 3  # runs without a single kill before giving up
@@ -22,12 +23,10 @@ def prove(argv: Sequence[str]) -> int:
     """Trains once uninterrupted, then killed; the exit code is 0 where all is bit-identical."""
     parser = arguments("prove", "Kill a training at random moments, resume it, and compare every bit.")
     parser.add_argument("config", metavar="CONFIG", help="as of `train`; --config.KEY=VALUE too")
-    parser.add_argument("--kills", type=int, default=5, metavar="N", help="kills that must hit a live process (5)")
-    parser.add_argument("--seed", type=int, help="of the random moments (default: another each time)")
+    parser.add_whole("--kills", Between(1, 1000), default=5, metavar="N", help="kills that must hit a live process (5)")
+    parser.add_whole("--seed", SEEDS, help="of the random moments (default: another each time)")
     parser.add_argument("--workdir", type=Path, help="an empty folder for all runs (default: a new one in runs/proofs)")
     known, rest = parser.parse_known_args(argv)
-    if known.kills < 1:
-        raise UserError(f"--kills {known.kills}: must be at least 1")
     if not any(argument.startswith("--config.train.keep") for argument in rest):
         rest.append(EVERYTHING)
     source = config.find(known.config)

@@ -12,23 +12,21 @@ from dlvr_jax.recorded import experiment_of, restored
 from dlvr_jax.reporting.page import write_displays_page
 from dlvr_jax.reporting.tables import print_displays
 from dlvr_jax.run import Run
-from dlvr_jax.schema import Field, allowed, fault_of, fields_of, nearest, normal, parse
+from dlvr_jax.schema import Between, Field, allowed, fault_of, fields_of, nearest, normal, parse
 from dlvr_jax.tasks.task import as_evaluated
 from dlvr_jax.training.training import chosen_state, which_state
-from experiments.command import arguments, main
+from experiments.command import SEEDS, arguments, main
 
 
 def sample(argv: Sequence[str]) -> int:
     """Samples once, prints the passages and writes `sample.html` into the run's folder."""
     parser = arguments("sample", "Sample from a run's model; options are those of its task, as --temperature=0.8.")
     parser.add_argument("run", metavar="RUN", type=Path, help="the folder of a run, finished or not")
-    parser.add_argument("--seed", type=int, default=0, help="of the random numbers (default: 0)")
-    parser.add_argument("--step", type=int, help="of the checkpoint to take (default: the newest whole one)")
+    parser.add_whole("--seed", SEEDS, default=0, help="of the random numbers (default: 0)")
+    parser.add_whole("--step", Between(0, None), help="of the checkpoint to take (default: the newest whole one)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the page (default: sample.html in the run's folder)")
     parser.epilog = _options_of(argv)
     known, rest = parser.parse_known_args(argv)
-    if not 0 <= known.seed < 2**32:
-        raise UserError(f"--seed {known.seed}: must be between 0 and {2**32 - 1}")
     run = Run(known.run)
     experiment = experiment_of(run)
     if experiment.task.sample is None:

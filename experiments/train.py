@@ -5,6 +5,7 @@ from pathlib import Path
 
 from dlvr_jax import check, config
 from dlvr_jax.launch import Start, launch
+from dlvr_jax.schema import Between
 from experiments.command import arguments, main
 
 
@@ -14,7 +15,7 @@ def train(argv: Sequence[str]) -> int:
     parser.add_argument("config", metavar="CONFIG", help="configs/FAMILY/NAME.py, or with an argument NAME.py:tiny")
     parser.add_argument("--workdir", type=Path, help="the run folder (default: runs/FAMILY/NAME-FINGERPRINT)")
     parser.add_argument("--from", dest="origin", type=Path, metavar="RUN", help="start from that run's last state")
-    parser.add_argument("--until", type=int, metavar="STEP", help="pause at that step, with the state saved")
+    parser.add_whole("--until", Between(1, None), metavar="STEP", help="pause at that step, with the state saved")
     known, rest = parser.parse_known_args(argv)
     source = config.find(known.config)
     complete = check.complete(config.load(source), config.flags(rest))

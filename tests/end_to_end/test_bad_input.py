@@ -10,7 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from experiments import command, evaluate, explain, report, reproduce, train
+from experiments import (
+    command,
+    evaluate,
+    explain,
+    measure,
+    overhead,
+    predict,
+    prove,
+    report,
+    reproduce,
+    sample,
+    start,
+    train,
+)
 from experiments.command import main
 from tests.damage import flip_a_byte
 
@@ -21,6 +34,12 @@ PROGRAMS = {
     "explain": explain.explain,
     "report": report.report,
     "reproduce": reproduce.reproduce,
+    "measure": measure.measure,
+    "overhead": overhead.overhead,
+    "predict": predict.predict,
+    "prove": prove.prove,
+    "sample": sample.sample,
+    "start": start.start,
 }
 
 
@@ -143,6 +162,22 @@ CASES = {
         "no such data": Case(f"{TINY} --config.data.name=digit", 'did you mean "digits"?'),
         "no config": Case("", "the following arguments are required: CONFIG"),
         "a flag without its folder": Case(f"{TINY} --workdir", "--workdir: expected one argument"),
+    },
+    "whole numbers": {
+        "no steps": Case(f"{TINY} --steps 0", "--steps 0: must be between 1 and", verb="overhead"),
+        "fewer steps than none": Case(f"{TINY} --steps -3", "--steps -3: must be between 1 and", verb="overhead"),
+        "a pause before the first step": Case(f"{TINY} --until 0", "--until 0: must be at least 1"),
+        "fewer starts than none": Case(f"{TINY} --repeats -1", "--repeats -1: must be between 0 and", verb="start"),
+        "fewer kills than none": Case(f"{TINY} --kills -1", "--kills -1: must be between 1 and", verb="prove"),
+        "a word": Case("RUN --seed one", "--seed one: is not a whole number", verb="sample"),
+        "too large a seed": Case("RUN --seed 4294967296", "must be between 0 and 4294967295", verb="sample"),
+        "a step before the first": Case("RUN --step -1", "--step -1: must be at least 0", verb="evaluate"),
+        "too many examples": Case("RUN --count 99999999", "--count 99999999: must be between 1 and", verb="predict"),
+        "too large seeds": Case(
+            f"{TINY} --seeds 0-99999999999", "--seeds 0-99999999999: must be between 0 and 4294967295", verb="measure"
+        ),
+        "too many seeds": Case(f"{TINY} --seeds 0-4294967295", "names more than 1000 seeds", verb="measure"),
+        "too many seeds in parts": Case(f"{TINY} --seeds 0-998,1000,1001", "names more than 1000", verb="measure"),
     },
     "paths": {
         "no such config": Case("configs/cnn/lenet5_digit.py", 'did you mean "configs/cnn/lenet5_digits.py"?'),
