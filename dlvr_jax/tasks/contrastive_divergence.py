@@ -145,9 +145,9 @@ class ContrastiveDivergence:
         state: State,
         seed: int,
         *,
-        count: Count = SHOWN,
-        steps: Count = 1_000,
-        frames: Annotated[int, Between(2, None)] = 12,
+        count: Annotated[int, Between(1, 1_000)] = SHOWN,
+        steps: Annotated[int, Between(1, 1_000_000)] = 1_000,
+        frames: Annotated[int, Between(2, 100)] = 12,
     ) -> dict[str, Display]:
         """See Task: `count` chains of `steps` Gibbs steps from random pixels, as probabilities of white; and the first
         eight chains at `frames` times, in pixels. A few more steps are taken where the times would not be even.

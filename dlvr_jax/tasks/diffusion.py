@@ -204,7 +204,7 @@ class Diffusion:
         *,
         count: Annotated[int, Between(1, 10_000)] = 50,
         sampler: Literal["ddim", "ancestral"] = "ddim",
-        steps: Annotated[int | None, Between(1, None)] = None,
+        steps: Annotated[int | None, Between(1, 1_000_000)] = None,
         eta: Annotated[float, Between(0, 1)] = 0.0,
         guidance: Annotated[float | None, Between(0, None)] = None,
         label: Annotated[int | None, Between(0, None)] = None,

@@ -157,9 +157,9 @@ class Energy:
         state: State,
         seed: int,
         *,
-        count: Count = SHOWN,
-        steps: Count = 200,
-        frames: Annotated[int, Between(2, None)] = 12,
+        count: Annotated[int, Between(1, 1_000)] = SHOWN,
+        steps: Annotated[int, Between(1, 1_000_000)] = 200,
+        frames: Annotated[int, Between(2, 100)] = 12,
         step_size: Annotated[float, Between(0, None)] | None = None,
     ) -> dict[str, Display]:
         """See Task: `count` chains of `steps` Langevin steps from noise, with the training's `step_size` if there is

@@ -148,8 +148,8 @@ class EnergyClassification:
         state: State,
         seed: int,
         *,
-        count: Count = 500,
-        steps: Count = 1_000,
+        count: Annotated[int, Between(1, 10_000)] = 500,
+        steps: Annotated[int, Between(1, 1_000_000)] = 1_000,
         step_size: Annotated[float, Between(0, None)] | None = None,
     ) -> dict[str, Display]:
         """See Task, in the plane: `count` points by Langevin steps from anywhere in the box, over the landscape, each

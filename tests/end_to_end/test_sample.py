@@ -1,10 +1,12 @@
 """`train`, `evaluate`, `sample` and `predict`, one after the other, on every config's `tiny`."""
 
+import inspect
 from pathlib import Path
 
 import pytest
 
 from dlvr_jax.errors import UserError
+from dlvr_jax.schema import fields_of, names_in, resolve
 from experiments.evaluate import evaluate
 from experiments.predict import predict
 from experiments.sample import _options, sample
@@ -53,3 +55,16 @@ def test_options_of_sample_are_checked_against_its_signature() -> None:
         caught.value.faults, ('did you mean "temperature"', "between 0 and 1", "--NAME=VALUE"), strict=True
     ):
         assert part in fault
+
+
+def test_no_task_can_be_asked_for_more_than_fits() -> None:
+    checked_against_the_model = {"label", "top_k"}
+    tasks = [resolve(name, "dlvr_jax.tasks", "task.name") for name in names_in("dlvr_jax.tasks")]
+    samplers = [task.sample for task in tasks if inspect.isfunction(getattr(task, "sample", None))]
+    assert len(samplers) >= 7
+    for sampler in samplers:
+        for name, field in fields_of(sampler).items():
+            assert int not in field.types or name in checked_against_the_model or (field.range and field.range.high), (
+                sampler.__qualname__,
+                name,
+            )
