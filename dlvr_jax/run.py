@@ -23,18 +23,27 @@ from dlvr_jax.errors import UserError
 
 FORMAT = 1
 TIMES = frozenset({"seconds", "examples_per_second"})  # what may differ between equal runs
-KEYS: Mapping[str, Mapping[str, type]] = {
-    "config.json": {"config_file": str, "argument": str, "fingerprint": str, "config": dict, "origin": dict},
+KEYS: Mapping[str, Mapping[str, type]] = {  # what is read of them, by dotted names
+    "config.json": {
+        **{"config_file": str, "argument": str, "fingerprint": str, "config": dict, "origin": dict},
+        **{"config.model.name": str, "config.data.name": str, "config.eval": dict},
+        **{"from.run": str, "from.step": int},
+    },
     "environment.json": {
         **{"command": str, "versions": dict, "device": dict, "cpu": dict, "flags": dict, "git": dict, "form": dict},
-        "data": str,
-        "resumed": list,
+        **{"data": str, "resumed": list},
+        **{"device.platform": str, "device.kind": str, "device.count": int, "cpu.model": str, "cpu.threads": int},
+        **{"git.commit": str, "git.dirty": bool},
     },
     "summary.json": {
         **{"step": int, "metrics": dict, "params_sha256": str, "data": dict, "guarantee": str},
         **{"seconds": float, "examples": int, "parameters": int, "compiled": dict},
     },
 }
+
+
+FORM: Mapping[str, type] = {"form.strategy": str, "form.devices": int}  # of a population
+EMPTY: Mapping[str, Any] = {"from": None, "git": {}}  # what may stand there in the place of all that
 
 
 @dataclass(frozen=True)
@@ -57,7 +66,10 @@ class Run:
     @property
     def environment(self) -> dict[str, Any]:
         """`environment.json`."""
-        return self._read("environment.json")
+        environment = self._read("environment.json")
+        if _at(self.config, "population.size") not in (None, 1):
+            self._check("environment.json", environment, FORM)
+        return environment
 
     @property
     def checkpoints(self) -> Path:
@@ -146,9 +158,24 @@ class Run:
             raise UserError(f"{path} cannot be read: {error}; restore it or start the run anew elsewhere") from None
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise UserError(f"{path} is not of format {FORMAT}: it was written by another version, or damaged")
-        if wrong := [key for key, kind in KEYS[name].items() if not isinstance(content.get(key), kind)]:
-            raise UserError(f"{path} is damaged at {wrong[0]}; restore it or start the run anew elsewhere")
+        self._check(name, content, KEYS[name])
         return content
+
+    def _check(self, name: str, content: Mapping[str, Any], keys: Mapping[str, type]) -> None:
+        """Raises UserError for the first key whose value is of another kind."""
+        for key, kind in keys.items():
+            first = key.partition(".")[0]
+            is_empty = first in EMPTY and content.get(first) == EMPTY[first]
+            if not is_empty and not isinstance(_at(content, key), kind):
+                path = self.path / name
+                raise UserError(f"{path} is damaged at {key}; restore it or start the run anew elsewhere")
+
+
+def _at(content: Any, key: str) -> Any:
+    """What stands under a dotted key; None where nothing does."""
+    for part in key.split("."):
+        content = content.get(part) if isinstance(content, dict) else None
+    return content
 
 
 def _parse(text: str, path: Path, number: int, count: int) -> dict[str, Any] | None:

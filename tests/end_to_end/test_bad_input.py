@@ -77,9 +77,14 @@ def edited(run: Path, here: Path) -> None:
     record.write_text(record.read_text().replace('"batch_size": 16', '"batch_size": 8'))
 
 
-def other_data(run: Path, here: Path) -> None:
-    environment = json.loads((run / "environment.json").read_text())
-    (run / "environment.json").write_text(json.dumps({**environment, "data": "0" * 64}))
+def with_value(name: str, key: str, value: object) -> Callable[[Path, Path], object]:
+    """One of the run's JSON files with another value under a key."""
+
+    def apply(run: Path, here: Path) -> None:
+        content = json.loads((run / name).read_text())
+        (run / name).write_text(json.dumps({**content, key: value}))
+
+    return apply
 
 
 def every_checkpoint(change: Callable[[Path], object]) -> Callable[[Path, Path], object]:
@@ -246,9 +251,33 @@ CASES = {
         "a damaged summary": Case("RUN", "summary.json cannot be read", damage("summary.json"), "report"),
         "an edited config": Case(OTHER, "was changed since the run began", edited),
         "an edited config given to another verb": Case("RUN", "was changed since the run began", edited, "evaluate"),
-        "data changed since": Case("RUN", "was trained on other data than these", other_data, "evaluate"),
+        "data changed since": Case(
+            "RUN", "was trained on other data than these", with_value("environment.json", "data", "0" * 64), "evaluate"
+        ),
         "a summary of another kind": Case(
             "RUN", "summary.json is damaged at step", damage("summary.json", b'{"format": 1, "metrics": 3}'), "report"
+        ),
+        "a processor without threads": Case(
+            "RUN", "environment.json is damaged at cpu.model", with_value("environment.json", "cpu", {}), "evaluate"
+        ),
+        "half a commit": Case(
+            "RUN",
+            "environment.json is damaged at git.commit",
+            with_value("environment.json", "git", {"dirty": 3}),
+            "reproduce",
+        ),
+        "no device": Case(
+            "RUN",
+            "environment.json is damaged at device.platform",
+            with_value("environment.json", "device", {}),
+            "report",
+        ),
+        "an origin of another kind": Case(
+            "RUN", "config.json is damaged at from.run", with_value("config.json", "from", 3), "evaluate"
+        ),
+        "an empty origin": Case(OTHER, "config.json is damaged at from.run", with_value("config.json", "from", {})),
+        "a config without a model": Case(
+            "RUN", "config.json is damaged at config.model.name", with_value("config.json", "config", {}), "report"
         ),
         "damaged metrics": Case(
             "RUN", "metrics.jsonl is damaged at line 1", damage("metrics.jsonl", b"{\n{}\n"), "report"
