@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from dlvr_jax.errors import UserError
+
 
 def write_text(path: Path, text: str) -> None:
     """Writes UTF-8 text."""
@@ -10,7 +12,13 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Writes beside the file, forces it to the disk, then renames; the folder is made where needed."""
+    """Writes beside the file, forces it to the disk, then renames; the folder is made where needed.
+
+    Raises:
+        UserError: there is a folder of that name.
+    """
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; give a file in it")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

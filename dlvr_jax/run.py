@@ -127,16 +127,19 @@ class Run:
         """Keeps the folder for this process. The lock is the kernel's: it goes when the process does.
 
         Raises:
-            UserError: a live process holds the folder.
+            UserError: a live process holds the folder, or it cannot be made or written.
         """
         from filelock import FileLock, Timeout
 
-        self.path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.path / ".lock", timeout=0)
         try:
+            self.path.mkdir(parents=True, exist_ok=True)
             lock.acquire()
         except Timeout:
             raise UserError(f"{self.path} is in use by another process; wait for it or stop it first") from None
+        except OSError as error:
+            why = "it is a link to nothing" if self.path.is_symlink() else error.strerror or error
+            raise UserError(f"{self.path} cannot be written: {why}; choose another --workdir") from None
         try:
             yield
         finally:

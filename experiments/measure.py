@@ -82,6 +82,8 @@ def _out(path: Path | None, source: config.Source, flags: dict[str, str]) -> Pat
     if path is None and flags:
         raise UserError("--out: is needed with --config flags, whose result is not that of the config as it is")
     out = path or config.ROOT / "docs" / "results" / f"{source.name}.json"
+    if out.is_dir():
+        raise UserError(f"--out {out}: is a folder; give a file, as {out / f'{source.name}.json'}")
     if out.exists() and ((there := read(out)).config, there.flags) != (str(source), flags):
         raise UserError(f"--out {out}: holds a result of {there.config} with other flags; choose another file")
     out.parent.mkdir(parents=True, exist_ok=True)

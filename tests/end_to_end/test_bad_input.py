@@ -194,6 +194,12 @@ CASES = {
             f"{TINY} --workdir HERE/f", "is not empty and holds no run", lambda r, h: (h / "f").touch()
         ),
         "a full folder as workdir": Case(f"{TINY} --workdir HERE", "is not empty and holds no run", module("mine = 1")),
+        "a folder as page": Case("RUN --out HERE", "HERE is a folder; give a file in it", verb="predict"),
+        "a link to nothing as workdir": Case(
+            f"{TINY} --workdir HERE/link",
+            "link cannot be written: it is a link to nothing; choose another --workdir",
+            lambda run, here: (here / "link").symlink_to(here / "nothing"),
+        ),
         "a folder that cannot be": Case(f"{TINY} --workdir /dev/null/run", "/dev/null"),
         "no run to start from": Case(f"{TINY} --workdir HERE/new --from HERE/old", "old is not a run folder"),
     },
@@ -353,7 +359,7 @@ def test_bad_input(
     errors = [line for line in shown.err.splitlines() if not line.startswith(("warning: ", "reading "))]
     assert exit_code.value.code == 1
     assert errors and all(line.startswith("error: ") for line in errors), shown.err
-    assert case.says.replace("RUN", str(run)) in shown.err, shown.err
+    assert case.says.replace("RUN", str(run)).replace("HERE", str(here)) in shown.err, shown.err
     assert "Traceback" not in shown.err + shown.out
     assert {path: text for path, text in contents(tmp_path).items() if path in files} == files
 

@@ -65,6 +65,7 @@ def test_a_seed_that_fails_is_one_line_after_its_own(capfd: pytest.CaptureFixtur
         (["--config.seed=3"], "--config.seed: --seeds says which seeds are measured"),
         (["--config.train.steps=3"], "--out: is needed with --config flags"),
         (["--out", "found/two.json"], "--out found/two.json: holds a result of"),
+        (["--out", "found"], "--out found: is a folder; give a file, as found/lenet5_digits-tiny.json"),
     ],
 )
 def test_mistakes_are_found_before_any_training(
