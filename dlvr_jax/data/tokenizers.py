@@ -41,7 +41,9 @@ class Characters:
         """See Tokenizer. Raises UserError for a character that is not in the alphabet."""
         unknown = sorted(set(text) - set(self._ids))
         if unknown:
-            raise UserError(f"the character {unknown[0]!r} is none of the {self.size} of this alphabet")
+            named = ", ".join(map(repr, unknown))
+            which = f"character {named} is" if len(unknown) == 1 else f"characters {named} are"
+            raise UserError(f"the {which} none of the {self.size} of this alphabet")
         return [self._ids[character] for character in text]
 
     def decode(self, ids: Iterable[int]) -> str:
@@ -83,12 +85,18 @@ class Listed:
 
     def encode(self, text: str) -> list[int]:
         """See Tokenizer. An empty separator takes the text character by character."""
-        parts: Sequence[str] = text.split(self.separator) if self.separator else text
-        return [self._ids.get(part, self.unknown) for part in parts]
+        return [self._ids.get(part, self.unknown) for part in self._parts(text)]
+
+    def unknown_in(self, text: str) -> list[str]:
+        """What of a text becomes `unknown`, in order."""
+        return [part for part in dict.fromkeys(self._parts(text)) if part not in self._ids]
 
     def decode(self, ids: Iterable[int]) -> str:
         """See Tokenizer."""
         return self.separator.join(self.tokens[i] for i in ids)
+
+    def _parts(self, text: str) -> Sequence[str]:
+        return text.split(self.separator) if self.separator else text
 
     @cached_property
     def _ids(self) -> dict[str, int]:

@@ -196,7 +196,10 @@ class LanguageModel:
         if prompt == "":
             raise UserError("--prompt: is empty; leave it out, or give some text")
         if prompt is not None:
-            return self.tokenizer.encode(prompt)
+            try:
+                return self.tokenizer.encode(prompt)
+            except UserError as error:
+                raise UserError(f"--prompt: {error}") from None
         try:
             return self.tokenizer.encode("\n") or [0]
         except UserError:

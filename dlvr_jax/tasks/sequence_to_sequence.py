@@ -17,7 +17,7 @@ from jaxtyping import Array, Bool, Float, Key
 
 from dlvr_jax.data.padding import padded
 from dlvr_jax.data.pairs import text_of, until_end
-from dlvr_jax.data.tokenizers import Tokenizer
+from dlvr_jax.data.tokenizers import Listed, Tokenizer
 from dlvr_jax.displays import Display, Table, Text
 from dlvr_jax.errors import UserError
 from dlvr_jax.metrics.translation import bleu, chrf, longer_half, token_error_rate
@@ -162,7 +162,7 @@ class SequenceToSequence:
         state: State,
         seed: int,
         *,
-        source: str = "",
+        source: str | None = None,
         beam: Annotated[int, Between(1, 64)] = 4,
         penalty: Annotated[float, Between(0, 10)] = 0.6,
         temperature: Annotated[float, Between(0, 10)] = 0.0,
@@ -173,7 +173,7 @@ class SequenceToSequence:
         With a `temperature` over 0, `beam` random targets instead. Their score is then log p at that temperature.
         """
         some = self.tokenizer.decode(range(4, min(self.tokenizer.size, 10)))
-        texts = (source,) if source else self.sources or (some,)
+        texts = self.sources or (some,) if source is None else (self._checked(source),)
         ids, lengths = _encoded(texts, self.tokenizer)
         key = Keys(seed, 0).shared(Purpose.SAMPLING)
         found, scores, weights = jax.device_get(
@@ -185,6 +185,14 @@ class SequenceToSequence:
         }
         title = "Random targets" if temperature > 0 else "Best targets"
         return {"targets": Text(hypotheses(texts, decoded), title)} | self._alignments(ids, found[:, 0], weights)
+
+    def _checked(self, source: str) -> str:
+        """The text. Raises UserError where it is empty or has words that the model has never seen."""
+        if not source.strip():
+            raise UserError("--source: is empty; leave it out, or give some text")
+        if isinstance(self.tokenizer, Listed) and (unknown := self.tokenizer.unknown_in(source)):
+            raise UserError(f"--source: the vocabulary has no {', '.join(map(repr, unknown))}")
+        return source
 
     def _alignments(self, source: np.ndarray, predicted: np.ndarray, weights: Any) -> dict[str, Display]:
         names = self.tokenizer, self.target_tokenizer

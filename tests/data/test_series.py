@@ -112,6 +112,8 @@ def test_an_empty_cell_takes_the_value_before_it(tmp_path: Path) -> None:
     ("text", "column", "words"),
     [
         ("a,b\n1,2\n", "c", "data.column = 'c' is no column of .*; there are a, b"),
+        ("a,b\n1,2\n", 2, "data.column = 2 is no column of .*; its first row has 2, from 0 on"),
+        ("a,b\n1,2\n", -1, "data.column = -1 is no column of"),
         ("a,b\n1,x\n", "b", r"row 2: 'x' in column 'b' is no number; mend or remove the row"),
         ("a,b\n1\n", "b", r"row 2: None in column 'b' is no number"),
         ("a,b\n1,\n", "b", r"row 2: '' in column 'b' is no number"),
@@ -121,7 +123,7 @@ def test_an_empty_cell_takes_the_value_before_it(tmp_path: Path) -> None:
         ("a\n1\n2\n", "a", "do not fit into the train span"),
     ],
 )
-def test_what_is_wrong_with_a_csv_is_said(tmp_path: Path, text: str, column: str, words: str) -> None:
+def test_what_is_wrong_with_a_csv_is_said(tmp_path: Path, text: str, column: str | int, words: str) -> None:
     with pytest.raises(UserError, match=words):
         csv_series(path=written(tmp_path, text), column=column)
     with pytest.raises(UserError, match="cannot be read as CSV"):

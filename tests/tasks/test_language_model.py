@@ -184,8 +184,10 @@ def test_samples_depend_on_the_seed_alone() -> None:
 
 
 def test_prompts_that_cannot_be_are_told() -> None:
-    with pytest.raises(UserError, match="the character 'z' is none of the 8"):
+    with pytest.raises(UserError, match="--prompt: the character 'z' is none of the 8"):
         TASK.sample(state_of(), 0, prompt="z")
+    with pytest.raises(UserError, match="the characters 'y', 'z' are none of the 8"):
+        TASK.sample(state_of(), 0, prompt="azby")
     with pytest.raises(UserError, match="--prompt: is empty"):
         TASK.sample(state_of(), 0, prompt="")
     task = LanguageModel(LSTM(2, 5, 7), Characters("ab"))

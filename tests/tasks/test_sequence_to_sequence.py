@@ -9,6 +9,7 @@ import pytest
 
 from dlvr_jax.data.pairs import BEGIN, END, encode, listed
 from dlvr_jax.displays import Alignment
+from dlvr_jax.errors import UserError
 from dlvr_jax.metrics.translation import bleu
 from dlvr_jax.models.attention.encoder_decoder import EncoderDecoder
 from dlvr_jax.models.transformer.transformer import Transformer
@@ -124,6 +125,15 @@ def test_samples_are_the_best_or_random_targets(name: str) -> None:
     assert one["targets"] == again["targets"] != other["targets"]
     later = dataclasses.replace(state, step=state.step + 1)
     assert task.sample(later, 1, temperature=2.0, beam=8, length=4)["targets"] == one["targets"]
+
+
+def test_sources_that_cannot_be_are_told() -> None:
+    task, state = task_and_state("recurrent")
+    for empty in ("", " "):
+        with pytest.raises(UserError, match="--source: is empty; leave it out"):
+            task.sample(state, 0, source=empty)
+    with pytest.raises(UserError, match="--source: the vocabulary has no 'x', 'bc'"):
+        task.sample(state, 0, source="a x bc x")
 
 
 @every_model

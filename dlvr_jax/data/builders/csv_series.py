@@ -45,10 +45,14 @@ def _values(path: Path, column: str | int, delimiter: str) -> Float[np.ndarray, 
     """The column as numbers, filled. Raises UserError with the row."""
     rows = _rows(path, delimiter)
     number = column if isinstance(column, int) else _place(rows[0][1], column, path)
+    if not 0 <= number < len(rows[0][1]):
+        raise UserError(
+            f"data.column = {column} is no column of {path}; its first row has {len(rows[0][1])}, from 0 on"
+        )
     by_name = isinstance(column, str)
     values: list[float] = []
     for line, row in rows:
-        cell = row[number].strip() if 0 <= number < len(row) else None
+        cell = row[number].strip() if number < len(row) else None
         if line == rows[0][0] and (by_name or (cell is not None and not _is_number(cell))):
             continue
         if cell is None or (cell and not _is_number(cell)) or (not cell and not values):
