@@ -9,6 +9,7 @@ from typing import Any
 
 from dlvr_jax.cross_check import cross_faults
 from dlvr_jax.data.augment import augment
+from dlvr_jax.data.paths import resolved
 from dlvr_jax.data.sources import Source
 from dlvr_jax.errors import UserError
 from dlvr_jax.schema import REQUIRED, Between, Field, fault_of, fields_of, nearest, normal, parse, resolve
@@ -65,7 +66,8 @@ def complete(values: Mapping[str, Any], flags: Mapping[str, str]) -> Complete:
     """The config file's values with the flags over them, completed from the signatures.
 
     Names come first, since they say which other keys there are. An argument in the file of something that a flag has
-    replaced is left out, with a note. Of `train.steps` and `train.epochs`, a flag replaces the other.
+    replaced is left out, with a note. Of `train.steps` and `train.epochs`, a flag replaces the other. `data.path` is
+    made one that holds in every working directory.
 
     Raises:
         UserError: all faults, a line each.
@@ -89,6 +91,8 @@ def complete(values: Mapping[str, Any], flags: Mapping[str, str]) -> Complete:
         for key, field in fields.items()
         if key in given or not key.startswith(VARY)
     }
+    if isinstance(path := flat.get("data.path"), str):
+        flat["data.path"] = resolved(path)
     wrong = {key: fault for key in sorted(flat) if (fault := _value_fault(key, flat[key], fields[key]))}
     examples, of_data = _train_examples(flat, wrong)
     sound = {key: value for key, value in flat.items() if key not in wrong}

@@ -13,6 +13,14 @@ def user_path(path: str) -> Path:
         raise UserError(f"data.path = {path!r}: {error}") from error
 
 
+def resolved(path: str) -> str:
+    """The same path from every working directory; an address, or what is no path, as it is."""
+    try:
+        return path if "://" in path else str(Path(path).expanduser().resolve())
+    except (OSError, RuntimeError, ValueError):  # which the data set says when it looks there
+        return path
+
+
 def user_bytes(path: str) -> bytes:
     """The content of the file `data.path`. Raises a UserError where it cannot be read."""
     try:
