@@ -4,6 +4,7 @@
 """
 
 import argparse
+import contextlib
 import io
 import os
 import signal
@@ -56,7 +57,9 @@ def main(program: Callable[[Sequence[str]], int | None]) -> None:
     except UserError as error:
         code = _print_faults(error.faults, error)
     except BrokenPipeError:  # the reader has seen enough: `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed at the end
+        for stream in (sys.stdout, sys.stderr):  # for what is still to be flushed at the end
+            with contextlib.suppress(OSError):  # it was closed from the start
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         code = 128 + signal.SIGPIPE
     except OSError as error:
         code = _print_faults((f"{error.filename}: {error.strerror}" if error.filename else str(error),), error)

@@ -154,9 +154,15 @@ def print_result(metrics: Mapping[str, float | int], tested: str, report: Path, 
     console.print(Text(f"{'report':<{width}}  {report}"), soft_wrap=True)
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """As `print` does; rich itself would end the program with another exit code."""
+        raise BrokenPipeError
+
+
 def _console(stderr: bool = False) -> Console:
     """Made anew each time: pipes, `NO_COLOR` and the width are as they are now."""
-    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    return _Console(stderr=stderr, highlight=False, markup=False, emoji=False)
 
 
 def _value(config: Mapping[str, Any], key: str) -> object:

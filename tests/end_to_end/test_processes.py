@@ -89,6 +89,16 @@ def test_a_signal_saves_a_checkpoint_and_says_how_to_go_on(number: signal.Signal
     assert len(saved) == 1 and f"saved at step {saved[0].name}" in errors
 
 
+def test_a_reader_that_has_seen_enough_ends_the_training_as_a_broken_pipe_does(tmp_path: Path) -> None:
+    with start(TINY, "--workdir", str(tmp_path / "run")) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        errors = process.stderr.read()
+    assert process.returncode == 128 + signal.SIGPIPE and "Traceback" not in errors, errors
+    code, _, errors = end(start(TINY, "--workdir", str(tmp_path / "run")))
+    assert code == 0, errors
+
+
 def test_a_folder_in_use_is_refused_and_a_stale_lock_is_no_obstacle(tmp_path: Path) -> None:
     flags = [TINY, "--workdir", str(tmp_path / "run"), "--config.train.steps=100000"]
     first = start(*flags)
