@@ -48,7 +48,7 @@ def arguments(verb: str, about: str) -> Arguments:
 
 def main(program: Callable[[Sequence[str]], int | None]) -> None:
     """Runs a program on the command line's arguments and exits with its code; a user's mistake is printed, code 1."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # by `python -m experiments`
+    if signal.getsignal(signal.SIGINT) not in (signal.SIG_IGN, signal.default_int_handler):  # by `experiments.__main__`
         signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.stdout, sys.stderr = sys.stdout or io.StringIO(), sys.stderr or io.StringIO()  # where they are closed
     try:
@@ -64,7 +64,8 @@ def main(program: Callable[[Sequence[str]], int | None]) -> None:
     except OSError as error:
         code = _print_faults((f"{error.filename}: {error.strerror}" if error.filename else str(error),), error)
     except KeyboardInterrupt:
-        code = 130
+        print("interrupted; what was saved is whole: the same command takes it up, or starts again", file=sys.stderr)
+        code = 128 + signal.SIGINT
     sys.exit(code)
 
 

@@ -106,7 +106,7 @@ def _train(arguments: Sequence[str], seed: int, run: Run) -> int:
     print(f"seed {seed}: {run.path}", flush=True)
     paths = [str(config.ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    child = subprocess.Popen([sys.executable, "-m", "experiments.train", *arguments], env=environment)
+    child = subprocess.Popen([sys.executable, "-m", "experiments", "train", *arguments], env=environment)
     with _passed_on(child):
         code = child.wait()
     if code not in (0, 128 + signal.SIGINT, 128 + signal.SIGTERM):
