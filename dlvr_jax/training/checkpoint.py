@@ -1,7 +1,7 @@
 """States on disk: whole or absent, verified when read, written behind the loop's back. The only user of orbax.
 
 checkpoints/<step>/state/      the leaves, by orbax
-checkpoints/<step>/meta.json   a SHA-256 for each leaf, and what the loop wants to remember with its own
+checkpoints/<step>/meta.json   a SHA-256 for each leaf and file, and what the loop wants to remember with its own
 checkpoints/.tmp-<step>/       being written; what a killed process left here is removed
 """
 
@@ -61,6 +61,7 @@ class Checkpoints:
             temporary.mkdir(parents=True)
             _orbax().save(temporary.absolute() / "state", leaves)
             meta = {"format": FORMAT, "step": step, "digests": digests(leaves), "memory": memory}
+            meta["files"] = _file_digests(temporary / "state")
             meta["memory_digest"] = _text_digest(memory)
             (temporary / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
             _force_to_disk(temporary)
@@ -125,7 +126,10 @@ def read(path: Path) -> tuple[Leaves, dict[str, Any]]:
     """The leaves of one checkpoint by name, and its memory. Raises UserError if it is damaged."""
     meta = read_meta(path)
     try:
+        _check_files(path / "state", meta.get("files", {}))
         leaves: Leaves = {name: np.asarray(leaf) for name, leaf in _orbax().restore(path.absolute() / "state").items()}
+    except UserError:
+        raise
     except Exception as error:  # a damaged file shows up in orbax as almost any error
         raise UserError(f"{path} is damaged: {_first_line(error)}") from None
     found, saved = digests(leaves), meta["digests"]
@@ -162,6 +166,24 @@ def named_leaves(tree: Any) -> dict[str, Any]:
     """Leaves by their path: 'state/params/c1/kernel'."""
     paths, _ = jax.tree_util.tree_flatten_with_path(tree)
     return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in paths}
+
+
+def _file_digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of each file below a folder, by its path from there."""
+    found = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        with path.open("rb") as file:
+            found[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
+def _check_files(state: Path, saved: Mapping[str, str]) -> None:
+    """Finds what is damaged before orbax does, whose threads then print tracebacks that nobody can catch."""
+    found = _file_digests(state)
+    for name, digest in saved.items():
+        if found.get(name) != digest:
+            what = "is not what was saved" if name in found else "is lost"
+            raise UserError(f"{state.parent} is damaged: state/{name} {what}")
 
 
 def _text_digest(content: Any) -> str:

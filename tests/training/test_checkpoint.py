@@ -1,7 +1,9 @@
 """Checkpoints: whole or absent, verified, and no failure costs an earlier one."""
 
 import errno
+import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,10 @@ def saved(folder: Path, *numbers: int, keep: int = 3) -> None:
     for number in numbers:
         checkpoints.save(number, TREE | {"a": TREE["a"] + number}, MEMORY)
     checkpoints.close()
+
+
+def flip(path: Path) -> None:
+    path.write_bytes(bytes(byte ^ 255 for byte in path.read_bytes()))
 
 
 def fail(message: str) -> None:
@@ -73,6 +79,27 @@ def test_a_damaged_one_is_passed_over_with_a_warning(damage: Any, tmp_path: Path
     damage(tmp_path / "1")
     with pytest.raises(UserError, match="no checkpoint is whole"):
         restore(tmp_path, TREE, warnings.append)
+
+
+@pytest.mark.parametrize(("damage", "words"), [(Path.unlink, "is lost"), (flip, "is not what was saved")])
+def test_damage_to_any_file_is_found_before_orbax_is_asked(
+    damage: Any, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved(tmp_path / "whole", 1)
+    monkeypatch.setattr(checkpoint, "_orbax", lambda: fail("orbax was asked"))
+    files = [path.relative_to(tmp_path / "whole") for path in (tmp_path / "whole" / "1" / "state").rglob("*")]
+    for number, path in enumerate(path for path in files if (tmp_path / "whole" / path).is_file()):
+        copy = shutil.copytree(tmp_path / "whole", tmp_path / str(number))
+        damage(copy / path)
+        with pytest.raises(UserError, match=f"{copy / '1'} is damaged: {path.relative_to('1')} {words}"):
+            checkpoint.read(copy / "1")
+
+
+def test_a_checkpoint_without_digests_of_its_files_is_read(tmp_path: Path) -> None:
+    saved(tmp_path, 1)
+    meta = json.loads((tmp_path / "1" / "meta.json").read_text())
+    (tmp_path / "1" / "meta.json").write_text(json.dumps({key: meta[key] for key in meta if key != "files"}))
+    np.testing.assert_array_equal(restore(tmp_path, TREE, fail)[0]["a"], TREE["a"] + 1)
 
 
 def test_another_structure_names_the_first_leaf_that_differs(tmp_path: Path) -> None:
