@@ -23,6 +23,12 @@ class OutOfMemory(UserError):
     code = 12  # as the system numbers this error
 
 
+def said(error: BaseException) -> str:
+    """The line of its message that tells most: the first, or the last of one with a traceback in it."""
+    lines = str(error).strip().splitlines() or [""]
+    return lines[-1] if any("Traceback (most recent call last)" in line for line in lines) else lines[0]
+
+
 @contextmanager
 def blamed(what: str) -> Iterator[None]:
     """Turns any failure inside, where a model of the user's own runs, into a UserError that begins with `what`."""
@@ -31,6 +37,5 @@ def blamed(what: str) -> Iterator[None]:
     except UserError:
         raise
     except (Exception, SystemExit) as error:
-        first = str(error).splitlines()[0] if str(error) else ""
         hint = "" if isinstance(error, ValueError) else "; DLVR_TRACEBACK=1 shows where"  # which says what to do itself
-        raise UserError(f"{what}: {type(error).__name__}: {first}{hint}") from error
+        raise UserError(f"{what}: {type(error).__name__}: {said(error)}{hint}") from error

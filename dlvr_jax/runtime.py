@@ -16,7 +16,7 @@ from jax._src import lru_cache
 from jax.extend.core import ClosedJaxpr
 
 from dlvr_jax.atomic_write import write_bytes
-from dlvr_jax.errors import UserError
+from dlvr_jax.errors import UserError, said
 
 PACKAGES = (
     "array-record",
@@ -57,6 +57,9 @@ def start(threads: int | None = None, devices: int = 1) -> None:
     Args:
         threads: as a recorded run had; None takes `NPROC`, or every core at hand.
         devices: CPU devices to make when there is no accelerator.
+
+    Raises:
+        UserError: `NPROC` is no number, or `JAX_PLATFORMS` asks for devices that there are not.
     """
     os.environ["NPROC"] = str(threads or threads_at_hand())
     if devices > 1:
@@ -66,6 +69,17 @@ def start(threads: int | None = None, devices: int = 1) -> None:
     jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "compiled"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    if os.environ.get("JAX_PLATFORMS") not in (None, "", "cpu"):
+        _check_platform(os.environ["JAX_PLATFORMS"])
+
+
+def _check_platform(asked: str) -> None:
+    """Raises UserError where JAX has no device of the platform that the user asks for."""
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:  # the latter where a plugin for the platform is missing
+        why = f" ({said(error)})" if str(error) else ""
+        raise UserError(f"JAX_PLATFORMS={asked}: no such device on this machine{why}; unset it, or use cpu") from None
 
 
 def threads_at_hand() -> int:

@@ -1,6 +1,8 @@
 """The machine below JAX."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import jax
@@ -14,6 +16,17 @@ def test_a_cache_in_a_home_that_is_not_there_is_a_clear_error(monkeypatch: pytes
     monkeypatch.setenv("DLVR_CACHE", "~nobody-of-this-name/cache")
     with pytest.raises(UserError, match="no such home directory"):
         runtime.cache_folder()
+
+
+@pytest.mark.parametrize("platform", ["rocm", "nothing_at_all"])
+def test_a_platform_that_is_not_there_is_a_clear_error(platform: str) -> None:
+    command = "from dlvr_jax import runtime; runtime.start()"
+    done = subprocess.run(
+        [sys.executable, "-c", command], env={**os.environ, "JAX_PLATFORMS": platform}, capture_output=True, text=True
+    )
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"dlvr_jax.errors.UserError: JAX_PLATFORMS={platform}: no such device on this machine")
+    assert last.endswith("; unset it, or use cpu")
 
 
 def test_a_killed_process_leaves_no_half_of_a_compiled_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
