@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.metadata
+import logging
 import os
 import platform
 import shlex
@@ -69,6 +70,7 @@ def start(threads: int | None = None, devices: int = 1) -> None:
     jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "compiled"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    logging.getLogger("jax._src.callback").setLevel(logging.CRITICAL)  # a callback's traceback is in the error as well
     if os.environ.get("JAX_PLATFORMS") not in (None, "", "cpu"):
         _check_platform(os.environ["JAX_PLATFORMS"])
 

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from dlvr_jax.errors import UserError
+from dlvr_jax.errors import UserError, said
 from dlvr_jax.schema import Between
 
 SEEDS = Between(0, 2**32 - 1)
@@ -63,6 +63,12 @@ def main(program: Callable[[Sequence[str]], int | None]) -> None:
         code = 128 + signal.SIGPIPE
     except OSError as error:
         code = _print_faults((f"{error.filename}: {error.strerror}" if error.filename else str(error),), error)
+    except RuntimeError as error:
+        from jax.errors import JaxRuntimeError  # here, since some programs need no JAX
+
+        if not isinstance(error, JaxRuntimeError):
+            raise
+        code = _print_faults((f"a computation fails: {said(error)}; DLVR_TRACEBACK=1 shows where",), error)
     except KeyboardInterrupt:
         print("interrupted; what was saved is whole: the same command takes it up, or starts again", file=sys.stderr)
         code = 128 + signal.SIGINT

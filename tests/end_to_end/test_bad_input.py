@@ -119,6 +119,7 @@ def fashion(run: Path, here: Path) -> None:
 
 MODEL = """
 import flax.linen as nn
+import jax
 class Net(nn.Module):
     num_classes: int
     @nn.compact
@@ -321,6 +322,13 @@ CASES = {
         ),
         "a model that fails": Case(
             USER, "model.name = mine.Net: fails on", module(MODEL.format(body="return nn.Dense(10)(x.nothing)"))
+        ),
+        "a model whose callback fails": Case(
+            USER,
+            "a computation fails: ZeroDivisionError: division by zero",
+            module(
+                MODEL.format(body="return nn.Dense(10)(x.mean((1, 2))) + jax.pure_callback(lambda: 1 / 0, x[0, 0, 0])")
+            ),
         ),
         "a model that fails in training": Case(
             f"{TINY} --config.model.name=mine.Net",
