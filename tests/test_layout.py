@@ -1,6 +1,7 @@
 """The house from the roof down: every import points down, and each heavy library has one user."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ FLOORS = (
     ),
     ("dlvr_jax.layers",),
     ("dlvr_jax.metrics",),
-    ("dlvr_jax.schema", "dlvr_jax.atomic_write", "dlvr_jax.errors"),
+    ("dlvr_jax.schema", "dlvr_jax.atomic_write", "dlvr_jax.errors", "dlvr_jax.random_key"),
 )
 ONLY_USERS = {
     "orbax": ("dlvr_jax.training.checkpoint",),
@@ -105,6 +106,11 @@ def test_heavy_libraries_are_imported_where_they_are_used(path: Path) -> None:
     tree = ast.parse(path.read_text())
     top = imports(ast.Module([node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)], []))
     assert not [name for name in top if is_in(name, HEAVY)]
+
+
+def test_random_keys_begin_in_one_place() -> None:
+    begins = [name_of(path) for path in FILES if re.search(r"random\.(key|PRNGKey)\(", path.read_text())]
+    assert begins == ["dlvr_jax.random_key"]
 
 
 def test_the_loop_knows_no_family() -> None:

@@ -13,6 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, Num
 
+from dlvr_jax.random_key import key_of
+
 Samples = Num[Array, "chains *shape"]
 
 
@@ -75,7 +77,7 @@ def rbm_log_partition(
 
     At beta the hidden units have beta times their weights and biases; the visible biases stay.
     """
-    found = _rbm_log_weights(weights, visible_bias, hidden_bias, jax.random.key(seed), chains, temperatures)
+    found = _rbm_log_weights(weights, visible_bias, hidden_bias, key_of(seed), chains, temperatures)
     start = hidden_bias.size * np.log(2) + np.logaddexp(0, np.asarray(visible_bias, np.float64)).sum()
     return log_partition(np.asarray(found), float(start))
 

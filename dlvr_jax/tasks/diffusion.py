@@ -20,6 +20,7 @@ from dlvr_jax.displays import Images as Shown
 from dlvr_jax.errors import UserError
 from dlvr_jax.metrics.features import FeatureNet
 from dlvr_jax.metrics.generative import class_agreement
+from dlvr_jax.random_key import key_of
 from dlvr_jax.schema import Between, Number
 from dlvr_jax.tasks.diffusion_bound import evenly_spread, last_term, prior_term, step_term
 from dlvr_jax.tasks.image_quality import DIRECTIONS, image_quality, quality_table
@@ -131,9 +132,7 @@ class Diffusion:
         """
         x0, network = as_signed(batch["image"]), self.network
         times = jnp.full(len(x0), self._middle, jnp.int32)
-        x = network.process.noised(
-            x0, jnp.broadcast_to(jax.random.normal(jax.random.key(0), x0.shape[1:]), x0.shape), times
-        )
+        x = network.process.noised(x0, jnp.broadcast_to(jax.random.normal(key_of(0), x0.shape[1:]), x0.shape), times)
         return {
             "noised": as_bytes(x),
             "denoised": as_bytes(network.denoiser(state, network.hidden(state, batch.get("label"), len(x)))(x, times)),
@@ -149,7 +148,7 @@ class Diffusion:
         So loss and bound are without bias. Noise and time belong to the example's index.
         """
         x0, labels = as_signed(batch["image"]), self.network.labels(batch.get("label"))
-        own, ones = draws(jax.random.key(0), batch["index"]), jnp.ones(len(x0), jnp.int32)
+        own, ones = draws(key_of(0), batch["index"]), jnp.ones(len(x0), jnp.int32)
         times, others = 2 + evenly_spread(batch["index"], self.timesteps - 1), self.timesteps - 1
         first_loss, first_guess = self._looked_at(state, x0, self._noise(own, 1), ones, labels)
         loss, guess = self._looked_at(state, x0, self._noise(own, 2), times, labels)
@@ -264,7 +263,7 @@ class Diffusion:
         """Beside each image one that was made, of the same class; nothing without a feature network."""
         if self.features is None:
             return {}
-        keys = draws(jax.random.key(1), batch["index"])
+        keys = draws(key_of(1), batch["index"])
         denoise = self.network.denoiser(state, labels, self.network.guided(state, self.guidance))
         images = sampled(Route.of(self.network.process), denoise, first_noise(keys, self.image_shape), keys)
         outputs = {"image": batch["image"], "generated": as_bytes(images)}

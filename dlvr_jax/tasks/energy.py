@@ -21,6 +21,7 @@ from jaxtyping import Array, Float, Key, UInt8
 from dlvr_jax.displays import Display, Images
 from dlvr_jax.metrics.features import FeatureNet
 from dlvr_jax.metrics.out_of_distribution import detection
+from dlvr_jax.random_key import key_of
 from dlvr_jax.schema import Between, Number
 from dlvr_jax.sections import Count
 from dlvr_jax.tasks.image_quality import image_quality
@@ -130,7 +131,7 @@ class Energy:
     def evaluate(self, state: State, batch: Batch, carry: Carry) -> tuple[Sums, Outputs, Carry]:
         """See Objective. For each image there is one of noise, drawn by its index."""
         energy = partial(_energy, self.model, state.params, state.variables, state.hyper)
-        keys = jax.vmap(partial(jax.random.fold_in, jax.random.key(0)))(batch["index"])
+        keys = jax.vmap(partial(jax.random.fold_in, key_of(0)))(batch["index"])
         noise = jax.vmap(lambda key: BOX.uniform(key, self.image_shape))(keys)
         outputs = {"index": batch["index"], "energy": energy(_pixels(batch)), "energy_noise": energy(noise)}
         mask, count = batch["mask"], batch["mask"].sum(dtype=jnp.float32)

@@ -13,6 +13,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Key
 
 from dlvr_jax.displays import Display
+from dlvr_jax.random_key import key_of
 
 Leaf = Any  # an array; in a population with a member axis in front; abstract while shapes are worked out
 Params = Any  # a pytree of arrays
@@ -67,9 +68,7 @@ class Keys:
 
     def shared(self, purpose: Purpose) -> Key[Array, ""]:
         """The same for all micro-batches of the step: for what is drawn per example, by its index."""
-        return jax.random.fold_in(
-            jax.random.fold_in(jax.random.key(self.seed, impl="threefry2x32"), self.step), int(purpose)
-        )
+        return jax.random.fold_in(jax.random.fold_in(key_of(self.seed), self.step), int(purpose))
 
     def own(self, purpose: Purpose) -> Key[Array, ""]:
         """This micro-batch's own."""

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from dlvr_jax.random_key import key_of
 from dlvr_jax.tasks.task import Keys, Purpose
 from dlvr_jax.training.checkpoint import tree_digest
 from tests.configs import run_steps, state_of, tiny
@@ -26,6 +27,11 @@ KEYS = {
 def test_keys_are_what_they_always_were() -> None:
     assert {purpose: tuple(jax.random.key_data(Keys(7, 3).shared(purpose)).tolist()) for purpose in Purpose} == KEYS
     assert jax.random.key_data(Keys(7, 3, 2).own(Purpose.DROPOUT)).tolist() == [2489875016, 2562086461]
+
+
+def test_keys_do_not_depend_on_the_generator_that_jax_takes_by_default() -> None:
+    with jax.default_prng_impl("rbg"):
+        assert jax.random.key_data(key_of(7)).tolist() == [0, 7]
 
 
 def test_the_average_follows_its_formula_and_is_what_evaluation_uses() -> None:

@@ -12,6 +12,7 @@ from jaxtyping import Array, Int, UInt8
 from dlvr_jax.errors import UserError
 from dlvr_jax.metrics.features import FeatureNet
 from dlvr_jax.metrics.generative import class_agreement
+from dlvr_jax.random_key import key_of
 from dlvr_jax.schema import Number
 from dlvr_jax.tasks.sampling.diffusion_process import Images, Prediction, Process, Times
 from dlvr_jax.tasks.sampling.diffusion_sampling import (
@@ -147,7 +148,7 @@ def agreements(
     network: Network, state: State, image_shape: tuple[int, ...], guidances: tuple[float, ...], net: FeatureNet
 ) -> dict[str, float]:
     """For each guidance the share of images that are of the class that was asked for, all out of the same noise."""
-    keys, labels = draws(jax.random.key(2), jnp.arange(COMPARED)), network.asked(COMPARED, None)
+    keys, labels = draws(key_of(2), jnp.arange(COMPARED)), network.asked(COMPARED, None)
     route, x, shares = Route.of(network.process), first_noise(keys, image_shape), {}
     for guidance in guidances:
         images = generated(network, route, state, x, keys, labels, network.guided(state, guidance))

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from dlvr_jax.displays import Curves, Images
+from dlvr_jax.random_key import key_of
 from dlvr_jax.tasks.sampling.diffusion_process import HostTimes, Process
 from dlvr_jax.tasks.shown.generated import as_bytes, as_signed, side_by_side
 
@@ -20,7 +21,7 @@ Path = Float[np.ndarray, "steps count height width channels"]
 def noising(process: Process, images: Pictures) -> Images:
     """Each image at times from 0 to the last, with the same noise throughout."""
     times = np.round(np.linspace(0, process.steps, COLUMNS)).astype(np.int32)
-    eps = jax.random.normal(jax.random.key(0), images.shape)
+    eps = jax.random.normal(key_of(0), images.shape)
     stages = [process.noised(as_signed(jnp.asarray(images)), eps, jnp.full(len(images), time)) for time in times]
     return _strip(np.stack([np.asarray(as_bytes(stage)) for stage in stages]), f"Noising, {_listed(times)}")
 
