@@ -53,10 +53,11 @@ def memory_per_device(experiment: Experiment) -> Memory | None:
 
 def compiled_step(experiment: Experiment) -> tuple[Any, tuple[Any, ...]]:
     """The program that `train` runs of one member, and its arguments in shape: state, resident, payload."""
-    placement, per_call = Placement.over(experiment.devices), experiment.train.steps_per_call
-    state = jax.tree.map(lambda leaf: _everywhere(leaf, placement), experiment.abstract_state)
+    task, abstract, per_call = experiment.task, experiment.abstract_state, experiment.train.steps_per_call
+    placement = Placement.over(experiment.devices)
+    state = jax.tree.map(_placed, abstract, placement.places(abstract, task.micro))
     arguments = (state, *_resident_and_payload(experiment, placement))
-    return train_program(experiment.task, per_call, *arguments), arguments
+    return train_program(task, per_call, *arguments), arguments
 
 
 def memory_of(program: Any) -> Memory | None:
@@ -77,8 +78,9 @@ def _resident_and_payload(experiment: Experiment, placement: Placement) -> tuple
     spec, batch = experiment.data.spec, experiment.example_batch
     resident = {}
     if is_resident(spec, "train", experiment.flat["data.backing"]):
-        whole = {name: (spec.splits["train"], *f.shape) for name, f in spec.features.items()}
-        resident = {n: _everywhere(jax.ShapeDtypeStruct(s, batch[n].dtype), placement) for n, s in whole.items()}
+        shapes = {name: (spec.splits["train"], *feature.shape) for name, feature in spec.features.items()}
+        whole = {name: jax.ShapeDtypeStruct(shape, batch[name].dtype) for name, shape in shapes.items()}
+        resident = {name: _placed(leaf, placement.copied) for name, leaf in whole.items()}
     calls = (experiment.train.steps_per_call,) if experiment.train.steps_per_call > 1 else ()
     axes = PartitionSpec(*[None] * (len(calls) + (experiment.task.micro > 1)), "data")
     split = NamedSharding(placement.mesh, axes) if placement.mesh.size > 1 else None
@@ -88,5 +90,5 @@ def _resident_and_payload(experiment: Experiment, placement: Placement) -> tuple
     }
 
 
-def _everywhere(leaf: jax.ShapeDtypeStruct, placement: Placement) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=NamedSharding(placement.mesh, PartitionSpec()))
+def _placed(leaf: jax.ShapeDtypeStruct, place: NamedSharding) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place)

@@ -37,21 +37,31 @@ class Placement:
 
     def everywhere(self, tree: Any) -> Any:
         """Puts a copy of every leaf on each device."""
-        return jax.device_put(tree, NamedSharding(self.mesh, PartitionSpec()))
+        return jax.device_put(tree, self.copied)
 
     def state(self, state: State, micro: int = 1) -> State:
-        """Puts a state on the devices: the carry's rows split as the batch's are, the rest everywhere; or its members.
+        """Puts a state on the devices, where `places` says."""
+        placed: State = jax.device_put(state, self.places(state, micro))
+        return placed
+
+    def places(self, state: State, micro: int = 1) -> State:
+        """Where a state goes: its members are split, or the carry's rows as a batch's are, and the rest is everywhere.
 
         `micro`: the length of the carry's leading axis, where it is over 1. What does not split is everywhere.
         """
         if self.members:
-            return jax.device_put(state, NamedSharding(self.mesh, PartitionSpec("data")))
-        carry = jax.tree.map(lambda leaf: jax.device_put(leaf, self._of_carry(leaf, int(micro > 1))), state.carry)
-        return dataclasses.replace(self.everywhere(dataclasses.replace(state, carry=None)), carry=carry)
+            return jax.tree.map(lambda leaf: NamedSharding(self.mesh, PartitionSpec("data")), state)
+        carry = jax.tree.map(lambda leaf: self._of_carry(leaf, int(micro > 1)), state.carry)
+        return dataclasses.replace(jax.tree.map(lambda leaf: self.copied, state), carry=carry)
+
+    @property
+    def copied(self) -> NamedSharding:
+        """Of what is everywhere."""
+        return NamedSharding(self.mesh, PartitionSpec())
 
     def _of_carry(self, leaf: Any, axis: int) -> NamedSharding:
         splits = leaf.ndim > axis and leaf.shape[axis] % self.mesh.size == 0
-        return NamedSharding(self.mesh, PartitionSpec(*([None] * axis), "data") if splits else PartitionSpec())
+        return NamedSharding(self.mesh, PartitionSpec(*([None] * axis), "data")) if splits else self.copied
 
     def rows(self, payload: dict[str, np.ndarray], leading: int = 0) -> dict[str, Any]:
         """Splits the axis after `leading` ones (steps of a call, micro-batches) over the devices."""

@@ -49,3 +49,13 @@ def test_streamed_data_is_no_argument_and_devices_share_the_batch() -> None:
     memory = cost.memory_per_device(experiment)
     expected = state_bytes(experiment) + experiment.train.batch_size // 4 * (IMAGE + LABEL + INDEX + MASK)
     assert memory is not None and expected - 200 <= memory.arguments <= expected
+
+
+def test_devices_share_the_rows_of_a_carry() -> None:
+    one, four = (tiny("configs/modern_rnn/lstm_shakespeare_1m.py", mesh__data=devices) for devices in ("1", "4"))
+    carry = sum(leaf.nbytes for leaf in jax.tree.leaves(state_of(one).carry))
+    batch = sum(leaf.nbytes for leaf in jax.tree.leaves(one.example_batch))
+    alone, shared = cost.memory_per_device(one), cost.memory_per_device(four)
+    assert alone is not None and shared is not None
+    less = alone.arguments - shared.arguments
+    assert 3 * carry // 4 <= less <= 3 * (carry + batch) // 4
