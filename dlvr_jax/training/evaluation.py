@@ -32,6 +32,11 @@ class Split:
         """Puts the resident arrays on the devices."""
         return cls(batches, placement.everywhere(batches.resident), placement)
 
+    def first_call(self, per_call: int, micro: int) -> Any:
+        """What a training program of so many steps a call is sent first, on the devices."""
+        payload = next(payloads(self.batches, 0, per_call, per_call=per_call))
+        return self.placement.rows(payload, (per_call > 1) + (micro > 1))
+
 
 def evaluate(task: Task, state: State, split: Split) -> tuple[dict[str, Total], dict[str, np.ndarray]]:
     """Sums over all batches, in float64, and the outputs of the real examples, in the order of the split."""

@@ -9,7 +9,6 @@ from typing import Any, get_args
 import jax
 
 from dlvr_jax.data.batches import Batches
-from dlvr_jax.data.prefetch import payloads
 from dlvr_jax.training.compiled import train_program
 from dlvr_jax.training.evaluation import Split
 from dlvr_jax.training.population import Population, Strategy
@@ -48,7 +47,7 @@ def measure(
 
 def _seconds(one: Population, form: Form, per_call: int, state: Any, batches: Batches) -> Iterator[float]:
     split = Split.place(batches, Placement.over(form.devices, members=True))
-    sent = split.placement.rows(next(payloads(batches, 0, per_call, per_call=per_call)))
+    sent = split.first_call(per_call, one.micro)
     program = None
     for repeat in range(1 + REPEATS):
         own = split.placement.state(jax.tree.map(lambda leaf: leaf.copy(), state))  # the program uses it up
