@@ -129,14 +129,14 @@ def _passed_on(child: subprocess.Popen[bytes]) -> Iterator[None]:
 def _result(
     source: config.Source, flags: dict[str, str], seeds: list[int], runs: list[Run], command: str, task: Task
 ) -> Result:
-    """What all runs together say.
+    """What all runs together say. They may be of several commits, which the result lists.
 
     Raises:
         UserError: they were not made in one environment, so that their times and bits do not belong together.
     """
     environments = [run.environment for run in runs]
     for run, environment in zip(runs, environments, strict=True):
-        if differ := guarantee.differences(environments[0], environment):
+        if differ := guarantee.differences(environments[0], {**environment, "git": environments[0]["git"]}):
             raise UserError(
                 f"{run.path} was made elsewhere than {runs[0].path}: {differ[0]}; move one away and measure again"
             )
@@ -149,6 +149,8 @@ def _result(
     commits = {json.dumps(summary["git"], sort_keys=True): summary["git"] for summary in summaries}
     if any(commit.get("dirty") for commit in commits.values()):
         warn("files differed from their commit while this was measured")
+    if len({commit.get("commit") for commit in commits.values()}) > 1:
+        warn("the seeds were trained at several commits, which may compute otherwise; the result lists them")
     return Result(
         config=str(source),
         flags=flags,

@@ -1,5 +1,7 @@
 """`measure` over two seeds of a tiny config: its file, a second call, and what goes wrong."""
 
+import json
+import shutil
 import statistics
 from pathlib import Path
 
@@ -46,6 +48,27 @@ def test_finished_seeds_are_not_trained_again(capfd: pytest.CaptureFixture[str])
     text = capfd.readouterr().out
     assert text.count("is finished\n") == 2 and "test/accuracy" in text and text.endswith("result  found/two.json\n")
     assert read(Path("found/two.json")).params_sha256 == before.params_sha256
+
+
+def test_seeds_of_two_commits_are_measured_together_with_a_warning_and_those_of_two_versions_are_not(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    run = sorted(Path("runs/cnn").iterdir())[0]
+    other = {"commit": "0" * 40, "dirty": False}
+    for name in ("environment.json", "summary.json"):
+        content = json.loads((run / name).read_text())
+        (run / name).write_text(json.dumps({**content, "git": other}))
+    assert measure(TWO) == 0
+    assert "several commits" in capfd.readouterr().err
+    commits = read(Path("found/two.json")).git
+    assert len(commits) == 2 and other in commits
+    environment = json.loads((run / "environment.json").read_text())
+    environment["versions"]["jax"] = "0.0.1"
+    (run / "environment.json").write_text(json.dumps(environment))
+    with pytest.raises(UserError, match=r"was made elsewhere .* versions.jax: "):
+        measure(TWO)
 
 
 def test_a_seed_that_fails_is_one_line_after_its_own(capfd: pytest.CaptureFixture[str]) -> None:
