@@ -1,9 +1,8 @@
 """`./launch.sh reproduce RUN [--workdir DIR]`: trains again from a run's own record, and compares bit by bit."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 from dlvr_jax import guarantee
 from dlvr_jax.compare import common_steps, differences
@@ -62,18 +61,10 @@ def _reasons(first: Run, second: Run) -> list[str]:
     before, now = first.environment, second.environment
     changes = guarantee.differences(before, now)
     changes += sorted({f"when resumed, {change}" for resumed in before["resumed"] for change in resumed})
-    code = [_code(environment["git"]) for environment in (before, now)]
-    if code[0] != code[1] or "changes" in code[0]:
-        changes.append(f"code: {code[0]}, now {code[1]}")
+    if before["git"].get("dirty") and now["git"].get("dirty"):
+        changes.append("git: files differed from their commit both times, and perhaps from each other")
     known = "no reason is known: device, CPU, threads, versions, flags, form and code are the same"
     return [f"why it may: {change}" for change in changes] or [known]
-
-
-def _code(git: Mapping[str, Any]) -> str:
-    """The state of the project's code in words."""
-    if not git:
-        return "no repository"
-    return f"commit {git['commit'][:12]}" + (" with changes" if git["dirty"] else "")
 
 
 if __name__ == "__main__":

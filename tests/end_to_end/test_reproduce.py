@@ -24,7 +24,7 @@ def test_a_run_comes_out_again_bit_for_bit_from_its_record_alone(
 def test_what_differs_is_told_with_a_reason(tiny_run: Path, tmp_path: Path, launch: Launch) -> None:
     run = shutil.copytree(tiny_run, tmp_path / "run")
     environment = json.loads((run / "environment.json").read_text())
-    environment["versions"]["jax"] = "0.0.1"
+    environment["versions"]["jax"], environment["git"] = "0.0.1", {"commit": "0" * 40, "dirty": False}
     (run / "environment.json").write_text(json.dumps(environment))
     metrics = (run / "metrics.jsonl").read_text()
     (run / "metrics.jsonl").write_text(
@@ -34,3 +34,4 @@ def test_what_differs_is_told_with_a_reason(tiny_run: Path, tmp_path: Path, laun
     assert done.returncode == 1
     assert "metrics.jsonl, step 8, train, accuracy: 1" in done.stdout
     assert "why it may: versions.jax: 0.0.1, now" in done.stdout
+    assert done.stdout.count(f"git.commit: {'0' * 40}, now") == 1 and "code: " not in done.stdout
