@@ -14,7 +14,7 @@ def cross_faults(flat: Mapping[str, Any], train_examples: int | None) -> list[st
 
     `train_examples` is the size of the train split, None where the data cannot be made.
     """
-    checks = (_length, _warmup, _rows, _members, _multiples, _stopping)
+    checks = (_length, _warmup, _nesterov, _rows, _members, _multiples, _stopping)
     return [fault for check in checks for fault in check(_Sound(flat), train_examples)]
 
 
@@ -43,6 +43,12 @@ def _warmup(flat: Mapping[str, Any], examples: int | None) -> Iterator[str]:
         steps = steps_of_epochs(flat, examples)
     if warmup and steps and warmup > steps:
         yield f"optimizer.warmup_steps = {warmup} is longer than the run of {steps} steps; shorten it"
+
+
+def _nesterov(flat: Mapping[str, Any], examples: int | None) -> Iterator[str]:
+    key = "optimizer.momentum"
+    if flat["optimizer.nesterov"] and key in flat and flat[key] is None and flat[VARY + key] is None:
+        yield "optimizer.nesterov: is a kind of momentum; give optimizer.momentum too"
 
 
 def _rows(flat: Mapping[str, Any], examples: int | None) -> Iterator[str]:

@@ -38,7 +38,8 @@ def plain(path: str, **flags: str) -> Experiment:
     known = tiny(path).flat
     others = ("optimizer.momentum", "optimizer.l2", "optimizer.clip_norm", "optimizer.weight_decay")
     gradient = {key: "none" for key in others if known.get(key) is not None}
-    alike = gradient | {"optimizer.name": "sgd", "optimizer.schedule": "constant", "optimizer.learning_rate": "1"}
+    alike = {"optimizer.name": "sgd", "optimizer.schedule": "constant", "optimizer.learning_rate": "1"}
+    alike |= gradient | {"optimizer.nesterov": "false"}
     once = {"task__critic_steps": "1"} if "task.critic_steps" in known else {}
     return tiny(path, **({key.replace(".", "__"): text for key, text in alike.items()} | once | flags))
 

@@ -40,6 +40,14 @@ def test_a_warm_up_is_compared_with_epochs_too() -> None:
     assert cross_faults(flat, None) == []
 
 
+def test_nesterov_needs_momentum() -> None:
+    flat = {"optimizer.nesterov": True, "optimizer.momentum": None}
+    assert cross_faults(flat, None) == ["optimizer.nesterov: is a kind of momentum; give optimizer.momentum too"]
+    for other in ({"optimizer.momentum": 0.9}, {"population.vary.optimizer.momentum": (0.8, 0.9)}):
+        assert not [fault for fault in cross_faults({**flat, **other}, None) if "nesterov" in fault]
+    assert cross_faults({"optimizer.nesterov": True}, None) == []
+
+
 def test_an_epoch_of_a_gan_counts_the_batches_of_every_update_of_the_critic() -> None:
     flat = {"train.epochs": 3, "train.batch_size": 10, "task.critic_steps": 5}
     assert steps_of_epochs(flat, 101) == 7  # 303 examples, 50 a step

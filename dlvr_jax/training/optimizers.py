@@ -46,14 +46,14 @@ def sgd(
 def adam(
     decay: optax.GradientTransformation, *, b1: Decay = 0.9, b2: Decay = 0.999, eps: Positive = 1e-8
 ) -> optax.GradientTransformation:
-    """Kingma and Ba 2015, https://arxiv.org/abs/1412.6980; with `weight_decay` it is AdamW, with `l2` not."""
+    """Kingma and Ba 2015, https://arxiv.org/abs/1412.6980; `weight_decay` makes it AdamW, `l2` does not."""
     return optax.chain(optax.scale_by_adam(b1, b2, eps), decay)
 
 
 def adamw(
     decay: optax.GradientTransformation, *, b1: Decay = 0.9, b2: Decay = 0.999, eps: Positive = 1e-8
 ) -> optax.GradientTransformation:
-    """Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101: `adam`, as called with `weight_decay`."""
+    """Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101: `adam`, by its name with `weight_decay`."""
     return adam(decay, b1=b1, b2=b2, eps=eps)
 
 
