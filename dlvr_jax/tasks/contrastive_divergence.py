@@ -35,6 +35,7 @@ from dlvr_jax.tasks.task import (
     State,
     Sums,
     Variables,
+    masked_sums,
     rates,
 )
 
@@ -91,13 +92,9 @@ class ContrastiveDivergence:
         chains, _ = _gibbs(self.model, jax.lax.stop_gradient(params), start, keys.own(Purpose.SAMPLING), self.steps)
         free_energy = partial(self.model.apply, {"params": params}, train=True)
         data, samples = free_energy(visible), free_energy(jax.lax.stop_gradient(chains))
-        total = jnp.where(batch["mask"], data - samples, 0.0).sum(), batch["mask"].sum(dtype=jnp.float32)
-        sums = {
-            "loss": total,
-            "free_energy": _masked(data, batch),
-            "reconstruction_error": _masked(self._reconstruction(params, visible)[1], batch),
-        }
-        return total, (state.variables, chains if self.persistent else None, sums)
+        errors = self._reconstruction(params, visible)[1]
+        sums = masked_sums(batch, {"loss": data - samples, "free_energy": data, "reconstruction_error": errors})
+        return sums["loss"], (state.variables, chains if self.persistent else None, sums)
 
     def predict(self, state: State, batch: Batch) -> Outputs:
         """See Objective: "free_energy" (batch,), and "reconstruction" of the image's shape: probabilities of white."""
@@ -113,12 +110,9 @@ class ContrastiveDivergence:
         visible, variables = self._visible(batch), {"params": state.params}
         free_energy = self.model.apply(variables, visible, train=False)
         pseudo = self.model.apply(variables, visible, method="pseudo_log_likelihood")
-        sums = {
-            "free_energy": _masked(free_energy, batch),
-            "pseudo_log_likelihood": _masked(pseudo, batch),
-            "reconstruction_error": _masked(self._reconstruction(state.params, visible)[1], batch),
-        }
-        return sums, {"index": batch["index"], "free_energy": free_energy}, carry
+        errors = self._reconstruction(state.params, visible)[1]
+        values = {"free_energy": free_energy, "pseudo_log_likelihood": pseudo, "reconstruction_error": errors}
+        return masked_sums(batch, values), {"index": batch["index"], "free_energy": free_energy}, carry
 
     def finish(self, state: State, sums: Any, outputs: Any) -> dict[str, float]:
         """See Objective: those of `directions`, the free energy, and how sure annealed importance sampling is."""
@@ -203,10 +197,6 @@ class ContrastiveDivergence:
         strongest = weights[np.argsort(-(weights**2).sum(1), kind="stable")[:FIELDS]]
         scaled = strongest / np.maximum(np.abs(strongest).max(1, keepdims=True), 1e-12)
         return Images(as_bytes((scaled + 1) / 2).reshape(-1, *self.image_shape), (), "Receptive fields")
-
-
-def _masked(values: Float[Array, " batch"], batch: Batch) -> Ratio:
-    return jnp.where(batch["mask"], values, 0.0).sum(), batch["mask"].sum(dtype=jnp.float32)
 
 
 def _free_energies(energies: Mapping[str, np.ndarray]) -> Curves:

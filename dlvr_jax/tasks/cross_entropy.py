@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 
 import jax
-import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
 from dlvr_jax.metrics.classification import classification_sums
 from dlvr_jax.schema import Number
-from dlvr_jax.tasks.task import Batch, Direction, Outputs, Ratio, Sums
+from dlvr_jax.tasks.task import Batch, Direction, Outputs, Ratio, Sums, masked_sums
 
 DIRECTIONS: Mapping[str, Direction] = {
     "loss": "lower",
@@ -34,10 +33,9 @@ def smoothed_loss(
     """
     if label_smoothing is not None:
         targets = optax.smooth_labels(targets, label_smoothing)
-    losses = jnp.where(batch["mask"], optax.softmax_cross_entropy(logits, targets), 0.0)
-    right = batch["mask"] & (logits.argmax(-1) == batch["label"])
-    loss = losses.sum(), batch["mask"].sum(dtype=jnp.float32)
-    return loss, {"loss": loss, "accuracy": (right.sum(dtype=jnp.float32), loss[1])}
+    losses, right = optax.softmax_cross_entropy(logits, targets), logits.argmax(-1) == batch["label"]
+    sums = masked_sums(batch, {"loss": losses, "accuracy": right})
+    return sums["loss"], sums
 
 
 def class_outputs(logits: Float[Array, "batch classes"]) -> Outputs:

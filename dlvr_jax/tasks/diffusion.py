@@ -41,6 +41,7 @@ from dlvr_jax.tasks.task import (
     State,
     Sums,
     Variables,
+    masked_sums,
     rates,
 )
 
@@ -121,9 +122,8 @@ class Diffusion:
             mutable=list(state.variables),
             rngs={"dropout": keys.own(Purpose.DROPOUT)},
         )
-        losses = _square_error(said, process.target(self.prediction, x0, eps, times))
-        loss = jnp.where(batch["mask"], losses, 0).sum(), batch["mask"].sum(dtype=jnp.float32)
-        return loss, (after, state.carry, {"loss": loss})
+        sums = masked_sums(batch, {"loss": _square_error(said, process.target(self.prediction, x0, eps, times))})
+        return sums["loss"], (after, state.carry, sums)
 
     def predict(self, state: State, batch: Batch) -> Outputs:
         """See Objective: the image "noised", all with the same noise, and "denoised" in one step, as bytes.
@@ -163,9 +163,8 @@ class Diffusion:
             "bits_per_dimension": sum(nats.values()) / np.log(2),
             **{f"bits_{name}": term / np.log(2) for name, term in nats.items()},
         }
-        count = batch["mask"].sum(dtype=jnp.float32)
-        sums = {name: (jnp.where(batch["mask"], value, 0).sum(), count) for name, value in values.items()}
-        return sums, {"time": times, "loss": loss} | self._judged(state, batch, labels), carry
+        outputs = {"time": times, "loss": loss} | self._judged(state, batch, labels)
+        return masked_sums(batch, values), outputs, carry
 
     def finish(self, state: State, sums: Any, outputs: Any) -> dict[str, float]:
         """See Objective: the loss, the bound and its three parts; with a feature network, image quality and whether

@@ -41,6 +41,7 @@ from dlvr_jax.tasks.task import (
     State,
     Sums,
     Variables,
+    masked_sums,
     rates,
 )
 
@@ -119,9 +120,7 @@ class Energy:
         losses = real - sampled
         if energy_l2 is not None:
             losses = losses + energy_l2 * (real**2 + sampled**2)
-        mask, count = batch["mask"], batch["mask"].sum(dtype=jnp.float32)
-        shown = {"loss": losses, "energy": real, "energy_sampled": sampled}
-        sums = {name: (jnp.where(mask, values, 0.0).sum(), count) for name, values in shown.items()}
+        sums = masked_sums(batch, {"loss": losses, "energy": real, "energy_sampled": sampled})
         return sums["loss"], (variables, put_back(state.carry, rows, chains), sums)
 
     def predict(self, state: State, batch: Batch) -> Outputs:
@@ -134,8 +133,7 @@ class Energy:
         keys = jax.vmap(partial(jax.random.fold_in, key_of(0)))(batch["index"])
         noise = jax.vmap(lambda key: BOX.uniform(key, self.image_shape))(keys)
         outputs = {"index": batch["index"], "energy": energy(_pixels(batch)), "energy_noise": energy(noise)}
-        mask, count = batch["mask"], batch["mask"].sum(dtype=jnp.float32)
-        sums = {name: (jnp.where(mask, outputs[name], 0.0).sum(), count) for name in ("energy", "energy_noise")}
+        sums = masked_sums(batch, {name: outputs[name] for name in ("energy", "energy_noise")})
         return sums, outputs | ({} if self.features is None else {"image": batch["image"]}), carry
 
     def finish(self, state: State, sums: Any, outputs: Any) -> dict[str, float]:

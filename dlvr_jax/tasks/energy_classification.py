@@ -42,6 +42,7 @@ from dlvr_jax.tasks.task import (
     State,
     Sums,
     Variables,
+    masked_sums,
     rates,
 )
 
@@ -115,9 +116,8 @@ class EnergyClassification:
                 contrast = contrast + energy_l2 * (real**2 + sampled**2)
             losses = losses + generative * contrast
             shown |= {"energy": real, "energy_sampled": sampled}
-        mask, count = batch["mask"], batch["mask"].sum(dtype=jnp.float32)
-        sums = {name: (jnp.where(mask, values, 0).sum(dtype=jnp.float32), count) for name, values in shown.items()}
-        return (jnp.where(mask, losses, 0.0).sum(), count), (variables, carry, sums)
+        sums = masked_sums(batch, {"objective": losses, **shown})
+        return sums.pop("objective"), (variables, carry, sums)
 
     def predict(self, state: State, batch: Batch) -> Outputs:
         """See Objective: "energies" and "probabilities" (batch, classes), the likeliest label, "prediction"."""

@@ -23,6 +23,7 @@ from dlvr_jax.tasks.task import (
     State,
     Sums,
     Variables,
+    masked_sums,
     rates,
 )
 
@@ -74,9 +75,8 @@ class Forecasting:
             mutable=list(state.variables),
             rngs={"dropout": keys.own(Purpose.DROPOUT)},
         )
-        losses = self._losses(forecast, batch["future"])
-        loss = jnp.where(batch["mask"], losses, 0).sum(), batch["mask"].sum(dtype=jnp.float32)
-        return loss, (after, state.carry, {"loss": loss})
+        sums = masked_sums(batch, {"loss": self._losses(forecast, batch["future"])})
+        return sums["loss"], (after, state.carry, sums)
 
     def predict(self, state: State, batch: Batch) -> Outputs:
         """See Objective: "forecast" (batch, horizon), in the units of the data."""
@@ -93,7 +93,7 @@ class Forecasting:
         forecast = self.predict(state, batch)["forecast"]
         simple = references(batch["history"], self.horizon, self.mean[0], self.period)
         losses = self._losses((forecast - self.mean[0]) / self.std[0], batch["future"])
-        sums = {"loss": (jnp.where(batch["mask"], losses, 0).sum(), batch["mask"].sum(dtype=jnp.float32))}
+        sums = masked_sums(batch, {"loss": losses})
         sums |= forecasting_sums({"model": forecast, **simple}, batch, self.period)
         outputs = {"index": batch["index"], "future": batch["future"], "forecast": forecast}
         return sums, outputs | {f"reference/{name}": one for name, one in simple.items()}, carry

@@ -40,6 +40,7 @@ from dlvr_jax.tasks.task import (
     Sums,
     Variables,
     as_evaluated,
+    masked_sums,
     rates,
 )
 
@@ -155,7 +156,7 @@ class GAN:
         }
         outputs = {"generated": as_bytes(made) if made.ndim == 4 else made}
         outputs |= {name: batch[name] for name in ("image", "point", "label") if name in batch}
-        return _masked(batch, scores), outputs, carry
+        return masked_sums(batch, scores), outputs, carry
 
     def predict(self, state: State, batch: Batch) -> Outputs:
         """See Task: the discriminator's "score"."""
@@ -254,7 +255,7 @@ class GAN:
             norms = gradient_norms(lambda x: score(state, inputs=x, dropout=dropout[3])[0], real, made, share)
             losses += penalty * (norms - 1) ** 2
             shown["critic_gradient_norm"] = norms
-        sums = _masked(batch, {"discriminator_loss": losses, **shown})
+        sums = masked_sums(batch, {"discriminator_loss": losses, **shown})
         top, bottom = sums["discriminator_loss"]
         return top / bottom, (variables, sums)
 
@@ -264,7 +265,7 @@ class GAN:
         dropout = jax.random.split(keys.own(Purpose.DROPOUT))
         made, variables = self._apply(state, params, "generate", z, dropout[0])
         scores, _ = self._apply(state, params, "discriminate", made, dropout[1])
-        sums = _masked(batch, {"generator_loss": generator_losses(self.kind, scores)})
+        sums = masked_sums(batch, {"generator_loss": generator_losses(self.kind, scores)})
         top, bottom = sums["generator_loss"]
         return top / bottom, (variables, sums)
 
@@ -298,9 +299,3 @@ def _generate(task: GAN, state: State, z: Float[Array, "batch latent"]) -> Examp
     state = as_evaluated(state)
     made: Array = task._apply(state, state.params, "generate", z)[0]
     return made
-
-
-def _masked(batch: Batch, values: Mapping[str, Float[Array, " batch"]]) -> Sums:
-    """Sums over real examples, and their count."""
-    count = batch["mask"].sum(dtype=jnp.float32)
-    return {name: (jnp.where(batch["mask"], value, 0.0).sum(), count) for name, value in values.items()}

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Key
@@ -79,6 +80,12 @@ def rates(hyper: Hyper, section: str) -> dict[str, Any]:
     """The hyper of one section by their argument's name: {"model.dropout": 0.1} -> {"dropout": 0.1}."""
     prefix = section + "."
     return {key.removeprefix(prefix): value for key, value in hyper.items() if key.startswith(prefix)}
+
+
+def masked_sums(batch: Batch, values: Mapping[str, Array]) -> Sums:
+    """Of values (batch,) the sum over the real examples, with their count."""
+    mask, count = batch["mask"], batch["mask"].sum(dtype=jnp.float32)
+    return {name: (jnp.where(mask, value, 0).sum(dtype=jnp.float32), count) for name, value in values.items()}
 
 
 @runtime_checkable
