@@ -28,7 +28,8 @@ from dlvr_jax.tasks.image_quality import image_quality
 from dlvr_jax.tasks.other_images import OtherImages
 from dlvr_jax.tasks.sampling.langevin import Box, Dynamics, langevin, langevin_path, steps_between
 from dlvr_jax.tasks.sampling.replay import drawn, put_back
-from dlvr_jax.tasks.shown.energy import as_bytes, histograms, strips
+from dlvr_jax.tasks.shown.energy import histograms, strips
+from dlvr_jax.tasks.shown.generated import as_bytes, as_signed
 from dlvr_jax.tasks.task import (
     Batch,
     Carry,
@@ -84,7 +85,7 @@ class Energy:
 
     def init(self, key: Key[Array, ""], batch: Batch) -> tuple[Params, Variables]:
         """See Objective."""
-        variables = dict(self.model.init({"params": key}, _pixels(batch), train=False))
+        variables = dict(self.model.init({"params": key}, as_signed(batch["image"]), train=False))
         return variables.pop("params"), variables
 
     def initial_carry(self, key: Key[Array, ""], batch: Batch) -> Carry:
@@ -109,7 +110,7 @@ class Energy:
 
         A chain starts anew from noise with the probability `restart`; images get Gaussian noise of `data_noise`.
         """
-        images = _pixels(batch)
+        images = as_signed(batch["image"])
         if data_noise is not None:
             images = images + data_noise * jax.random.normal(keys.own(Purpose.NOISE), images.shape)
         for_fresh, for_rows, for_steps = jax.random.split(keys.own(Purpose.SAMPLING), 3)
@@ -125,14 +126,14 @@ class Energy:
 
     def predict(self, state: State, batch: Batch) -> Outputs:
         """See Objective: "energy" (batch,)."""
-        return {"energy": _energy(self.model, state.params, state.variables, state.hyper, _pixels(batch))}
+        return {"energy": _energy(self.model, state.params, state.variables, state.hyper, as_signed(batch["image"]))}
 
     def evaluate(self, state: State, batch: Batch, carry: Carry) -> tuple[Sums, Outputs, Carry]:
         """See Objective. For each image there is one of noise, drawn by its index."""
         energy = partial(_energy, self.model, state.params, state.variables, state.hyper)
         keys = jax.vmap(partial(jax.random.fold_in, key_of(0)))(batch["index"])
         noise = jax.vmap(lambda key: BOX.uniform(key, self.image_shape))(keys)
-        outputs = {"index": batch["index"], "energy": energy(_pixels(batch)), "energy_noise": energy(noise)}
+        outputs = {"index": batch["index"], "energy": energy(as_signed(batch["image"])), "energy_noise": energy(noise)}
         sums = masked_sums(batch, {name: outputs[name] for name in ("energy", "energy_noise")})
         return sums, outputs | ({} if self.features is None else {"image": batch["image"]}), carry
 
@@ -149,7 +150,7 @@ class Energy:
         images, chains = np.asarray(outputs["image"]), self._buffer(state)
         count = min(len(images), len(chains))
         net = FeatureNet(self.features, self.trust_features)
-        return metrics | image_quality(images[:count], _bytes(chains[:count]), net)
+        return metrics | image_quality(images[:count], np.asarray(as_bytes(chains[:count])), net)
 
     def sample(
         self,
@@ -170,11 +171,11 @@ class Energy:
         before = (state.params, state.variables, dict(state.hyper))
         key, shape = Keys(seed, 0).shared(Purpose.SAMPLING), (count, *self.image_shape)
         path = _walk(self.model, *before, key, dynamics, shape, steps, frames)
-        pictures, taken = _bytes(path), (frames - 1) * steps_between(steps, frames)
+        pictures, taken = np.asarray(as_bytes(path)), (frames - 1) * steps_between(steps, frames)
         return {
             "samples": Images(pictures[-1], (), f"Samples: {taken} Langevin steps from noise"),
             "chains": strips(pictures[:, :8], "Langevin chains from noise"),
-            "buffer": Images(_bytes(self._buffer(state)[:SHOWN]), (), "Chains of the replay buffer"),
+            "buffer": Images(np.asarray(as_bytes(self._buffer(state)[:SHOWN])), (), "Chains of the replay buffer"),
         }
 
     def show(self, batch: Batch, outputs: Mapping[str, np.ndarray]) -> dict[str, Display]:
@@ -227,14 +228,6 @@ class Energy:
     def _buffer(self, state: State) -> Float[np.ndarray, "chains height width channels"]:
         """All chains; there are several buffers under accumulation."""
         return np.asarray(state.carry).reshape(-1, *self.image_shape)
-
-
-def _pixels(batch: Batch) -> Pixels:
-    return batch["image"].astype(jnp.float32) / 127.5 - 1
-
-
-def _bytes(pixels: Any) -> UInt8[np.ndarray, "..."]:
-    return as_bytes((np.asarray(pixels) + 1) / 2)
 
 
 def _energy(model: Any, params: Params, variables: Variables, hyper: Any, images: Pixels) -> Float[Array, " batch"]:

@@ -13,7 +13,7 @@ def as_signed(images: UInt8[Array, "batch height width channels"]) -> Float[Arra
     return images.astype(jnp.float32) / 127.5 - 1
 
 
-def as_bytes(images: ArrayLike) -> UInt8[Array, "batch height width channels"]:
+def as_bytes(images: ArrayLike) -> UInt8[Array, "*shape"]:
     """Numbers in [-1, 1] as bytes: the inverse of `as_signed`; what lies outside is cut off."""
     return jnp.clip(jnp.round((jnp.asarray(images) + 1) * 127.5), 0, 255).astype(jnp.uint8)
 
