@@ -1,7 +1,7 @@
 """A game of two: a generator makes examples out of noise, a discriminator (or critic) tells them from real ones.
 
 A step is `critic_steps` updates of the discriminator, each with a batch of its own, then one of the generator. What a
-model of two players is: `models/gan/mlp_gan.py`.
+model of two players is: `layers/two_players.py`.
 """
 
 import dataclasses

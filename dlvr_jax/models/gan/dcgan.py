@@ -21,16 +21,14 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
 from dlvr_jax.layers.strided_convolution import StridedConv, TransposedConv
+from dlvr_jax.layers.two_players import TwoPlayers
 from dlvr_jax.schema import Count
 
 weights_init = nn.initializers.normal(0.02)  # section 4; without a bias before a norm
 
 
-class DCGAN(nn.Module):
-    """A convolutional generator and its mirror image.
-
-    See `mlp_gan.MLPGAN` for what a GAN is here. Batch statistics are in the collection "batch_stats".
-    """
+class DCGAN(TwoPlayers):
+    """A convolutional generator and its mirror image. Batch statistics are in the collection "batch_stats"."""
 
     image_shape: tuple[int, int, int]
     latent: Count = 100
@@ -40,22 +38,6 @@ class DCGAN(nn.Module):
     def setup(self) -> None:
         self.generator = Generator(self.image_shape, self.widths, self.dtype)
         self.discriminator = Discriminator(self.widths, self.dtype)
-
-    def __call__(
-        self, z: Float[Array, "batch latent"], images: Float[Array, "batch height width channels"], *, train: bool
-    ) -> tuple[Float[Array, "batch height width channels"], Float[Array, " batch"]]:
-        """Images made of `z`, and the scores of given ones: all parameters at once."""
-        return self.generate(z, train=train), self.discriminate(images, train=train)
-
-    def generate(self, z: Float[Array, "batch latent"], *, train: bool) -> Float[Array, "batch height width channels"]:
-        """One image of each row, in [-1, 1]."""
-        return self.generator(z, train=train)
-
-    def discriminate(
-        self, images: Float[Array, "batch height width channels"], *, train: bool
-    ) -> Float[Array, " batch"]:
-        """The logit that an image is real."""
-        return self.discriminator(images, train=train)
 
 
 class Generator(nn.Module):

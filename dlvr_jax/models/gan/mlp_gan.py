@@ -16,15 +16,12 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from dlvr_jax.layers.two_players import TwoPlayers
 from dlvr_jax.schema import Count
 
 
-class MLPGAN(nn.Module):
-    """A perceptron that makes examples, and one that looks at them.
-
-    A GAN here has the field `latent` and the methods `generate` and `discriminate`; parameters and variables of the
-    two lie under "generator" and "discriminator". Both methods take `train` and the rates of `__call__`, if any.
-    """
+class MLPGAN(TwoPlayers):
+    """A perceptron that makes examples, and one that looks at them."""
 
     sample_shape: tuple[int, ...]
     latent: Count = 100
@@ -36,20 +33,6 @@ class MLPGAN(nn.Module):
         self.generator = Generator(self.sample_shape, self.generator_widths, self.dtype)
         self.discriminator = Discriminator(self.discriminator_widths, self.dtype)
 
-    def __call__(
-        self, z: Float[Array, "batch latent"], examples: Float[Array, "batch *shape"], *, train: bool
-    ) -> tuple[Float[Array, "batch *shape"], Float[Array, " batch"]]:
-        """Examples made of `z`, and the scores of given ones: all parameters at once."""
-        return self.generate(z, train=train), self.discriminate(examples, train=train)
-
-    def generate(self, z: Float[Array, "batch latent"], *, train: bool) -> Float[Array, "batch *shape"]:
-        """One example of each row; images in [-1, 1]."""
-        return self.generator(z)
-
-    def discriminate(self, examples: Float[Array, "batch *shape"], *, train: bool) -> Float[Array, " batch"]:
-        """The logit that an example is real, or a critic's score of it."""
-        return self.discriminator(examples)
-
 
 class Generator(nn.Module):
     """Noise to examples."""
@@ -59,7 +42,7 @@ class Generator(nn.Module):
     dtype: DTypeLike
 
     @nn.compact
-    def __call__(self, z: Float[Array, "batch latent"]) -> Float[Array, "batch *shape"]:
+    def __call__(self, z: Float[Array, "batch latent"], *, train: bool) -> Float[Array, "batch *shape"]:
         x = z
         for layer, width in enumerate(self.widths, start=1):
             # ReLU zeroes half of the signal, twice the variance makes up for it: He et al. 2015.
@@ -78,7 +61,7 @@ class Discriminator(nn.Module):
     dtype: DTypeLike
 
     @nn.compact
-    def __call__(self, examples: Float[Array, "batch *shape"]) -> Float[Array, " batch"]:
+    def __call__(self, examples: Float[Array, "batch *shape"], *, train: bool) -> Float[Array, " batch"]:
         x = examples.reshape(len(examples), -1)
         for layer, width in enumerate(self.widths, start=1):
             dense = nn.Dense(width, kernel_init=nn.initializers.he_normal(), dtype=self.dtype, name=f"hidden{layer}")

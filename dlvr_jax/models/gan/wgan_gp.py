@@ -16,12 +16,13 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from dlvr_jax.layers.strided_convolution import StridedConv
+from dlvr_jax.layers.two_players import TwoPlayers
 from dlvr_jax.models.gan.dcgan import Generator
 from dlvr_jax.schema import Count
 
 
-class WGANGP(nn.Module):
-    """DCGAN's generator and a critic with layer normalisation. See `mlp_gan.MLPGAN` for what a GAN is here."""
+class WGANGP(TwoPlayers):
+    """DCGAN's generator and a critic with layer normalisation."""
 
     image_shape: tuple[int, int, int]
     latent: Count = 100
@@ -32,22 +33,6 @@ class WGANGP(nn.Module):
         self.generator = Generator(self.image_shape, self.widths, self.dtype)
         self.discriminator = Critic(self.widths, self.dtype)
 
-    def __call__(
-        self, z: Float[Array, "batch latent"], images: Float[Array, "batch height width channels"], *, train: bool
-    ) -> tuple[Float[Array, "batch height width channels"], Float[Array, " batch"]]:
-        """Images made of `z`, and the scores of given ones: all parameters at once."""
-        return self.generate(z, train=train), self.discriminate(images, train=train)
-
-    def generate(self, z: Float[Array, "batch latent"], *, train: bool) -> Float[Array, "batch height width channels"]:
-        """One image of each row, in [-1, 1]."""
-        return self.generator(z, train=train)
-
-    def discriminate(
-        self, images: Float[Array, "batch height width channels"], *, train: bool
-    ) -> Float[Array, " batch"]:
-        """The critic's score: the higher, the more like real images."""
-        return self.discriminator(images)
-
 
 class Critic(nn.Module):
     """Images to scores; no example sees another."""
@@ -56,7 +41,7 @@ class Critic(nn.Module):
     dtype: DTypeLike
 
     @nn.compact
-    def __call__(self, images: Float[Array, "batch height width channels"]) -> Float[Array, " batch"]:
+    def __call__(self, images: Float[Array, "batch height width channels"], *, train: bool) -> Float[Array, " batch"]:
         down = partial(StridedConv, kernel_size=4, stride=2, kernel_init=nn.initializers.he_normal(), dtype=self.dtype)
         # Over all places and maps of an example, with one scale a map.
         norm = partial(nn.LayerNorm, reduction_axes=(-3, -2, -1), feature_axes=-1, dtype=self.dtype)
