@@ -20,11 +20,11 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from dlvr_jax.layers.image_attention import CBAM, ImageSelfAttention, SqueezeExcite
-from dlvr_jax.layers.residual_block import BasicBlock, Shortcut, batch_norm, conv3x3
-from dlvr_jax.models.modern_cnn.resnet import blocks_a_stage
+from dlvr_jax.layers.residual_block import Shortcut
+from dlvr_jax.models.modern_cnn.resnet import STAGES, three_stages
 from dlvr_jax.schema import Count
 
-STAGES = (1, 2, 3)
+Maps = Float[Array, "batch height width maps"]
 
 
 class AttentionResNet(nn.Module):
@@ -51,29 +51,18 @@ class AttentionResNet(nn.Module):
         """
         if unknown := [stage for stage in self.stages if stage not in STAGES]:
             raise ValueError(f"stages: there is no stage {unknown[0]}; there are 1, 2 and 3")
-        conv, norm = conv3x3(self.dtype), batch_norm(train, self.dtype)
-        x = nn.relu(norm(name="stem_norm")(conv(self.width, name="stem")(images)))
-        for stage in STAGES:
-            maps = self.width * 2 ** (stage - 1)
-            for place in range(1, blocks_a_stage(self.depth) + 1):
-                x = BasicBlock(
-                    maps,
-                    stride=2 if stage > 1 and place == 1 else 1,
-                    shortcut=self.shortcut,
-                    zero_init=self.zero_init,
-                    attention=self._in_blocks(maps) if stage in self.stages else None,
-                    dtype=self.dtype,
-                    name=f"block{stage}_{place}",
-                )(x, train=train)
-            if self.attention == "self_attention" and stage in self.stages:
-                x = ImageSelfAttention(self.reduction, dtype=self.dtype, name=f"attention{stage}")(x)
-        features = x.astype(jnp.float32).mean((1, 2))
-        self.sow("intermediates", "features", features)
-        return nn.Dense(self.num_classes, kernel_init=nn.initializers.lecun_normal(), name="output")(features)
+        return three_stages(self, images, train, self._in_block, self._after_stage)
 
-    def _in_blocks(self, maps: int) -> Callable[..., nn.Module] | None:
-        """What stands in each block of so many maps."""
+    def _in_block(self, stage: int) -> Callable[..., nn.Module] | None:
+        """What stands in each block of a stage."""
         kinds = {"se": SqueezeExcite, "cbam": CBAM}
-        if self.attention not in kinds:
+        if self.attention not in kinds or stage not in self.stages:
             return None
+        maps = self.width * 2 ** (stage - 1)
         return partial(kinds[self.attention], max(1, maps // self.reduction), dtype=self.dtype)
+
+    def _after_stage(self, stage: int, x: Maps) -> Maps:
+        """What comes out of a stage, after all of its places have looked at each other."""
+        if self.attention != "self_attention" or stage not in self.stages:
+            return x
+        return ImageSelfAttention(self.reduction, dtype=self.dtype, name=f"attention{stage}")(x)

@@ -10,7 +10,8 @@ Deviations, beside those of the blocks (see `layers/residual_block.py`):
 - `depth=10`, one basic block a stage, is not in the paper.
 """
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -28,6 +29,7 @@ TABLE_1: dict[int, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, ...]]] 
     101: (Bottleneck, (3, 4, 23, 3)),
     152: (Bottleneck, (3, 8, 36, 3)),
 }
+STAGES = (1, 2, 3)  # of the layout for CIFAR-10
 
 
 class ResNet(nn.Module):
@@ -86,19 +88,36 @@ class ResNetCifar(nn.Module):
         self, images: Float[Array, "batch height width channels"], *, train: bool
     ) -> Float[Array, "batch {self.num_classes}"]:
         """The logits, float32, of standardised images; see `ResNet`."""
-        conv, norm = conv3x3(self.dtype), batch_norm(train, self.dtype)
-        x = nn.relu(norm(name="stem_norm")(conv(self.width, name="stem")(images)))
-        for stage in (1, 2, 3):
-            for place in range(1, blocks_a_stage(self.depth) + 1):
-                x = BasicBlock(
-                    self.width * 2 ** (stage - 1),
-                    stride=2 if stage > 1 and place == 1 else 1,
-                    shortcut=self.shortcut,
-                    zero_init=self.zero_init,
-                    dtype=self.dtype,
-                    name=f"block{stage}_{place}",
-                )(x, train=train)
-        return _logits(self, x)
+        return three_stages(self, images, train)
+
+
+def three_stages(
+    model: Any,
+    images: Float[Array, "batch height width channels"],
+    train: bool,
+    attention: Callable[[int], Callable[..., nn.Module] | None] = lambda stage: None,
+    after: Callable[[int, Array], Array] = lambda stage, x: x,
+) -> Float[Array, "batch classes"]:
+    """The logits by the layout for CIFAR-10; called inside the compact call of `model`.
+
+    `model` has the fields of `ResNetCifar`; the parameters are its own. `attention` says what stands in each block of a
+    stage, `after` what becomes of the output of its last one.
+    """
+    conv, norm = conv3x3(model.dtype), batch_norm(train, model.dtype)
+    x = nn.relu(norm(name="stem_norm")(conv(model.width, name="stem")(images)))
+    for stage in STAGES:
+        for place in range(1, blocks_a_stage(model.depth) + 1):
+            x = BasicBlock(
+                model.width * 2 ** (stage - 1),
+                stride=2 if stage > 1 and place == 1 else 1,
+                shortcut=model.shortcut,
+                zero_init=model.zero_init,
+                attention=attention(stage),
+                dtype=model.dtype,
+                name=f"block{stage}_{place}",
+            )(x, train=train)
+        x = after(stage, x)
+    return _logits(model, x)
 
 
 def blocks_a_stage(depth: int) -> int:
@@ -110,7 +129,7 @@ def blocks_a_stage(depth: int) -> int:
     return n
 
 
-def _logits(model: ResNet | ResNetCifar, x: Float[Array, "batch height width maps"]) -> Float[Array, "batch classes"]:
+def _logits(model: Any, x: Float[Array, "batch height width maps"]) -> Float[Array, "batch classes"]:
     """The mean over places, and an affine layer, in float32."""
     features = x.astype(jnp.float32).mean((1, 2))
     model.sow("intermediates", "features", features)
