@@ -3,7 +3,6 @@
 One becomes a run alone; several become a population, which may come from several others of the same program.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from dlvr_jax.check import Complete, complete
 from dlvr_jax.errors import UserError
 from dlvr_jax.launch import Start
 from dlvr_jax.recorded import experiment_of, restored, source_of
-from dlvr_jax.run import Run
+from dlvr_jax.run import Run, json_line
 from dlvr_jax.sections import VARY
 from dlvr_jax.training.checkpoint import Checkpoints
 from dlvr_jax.training.population import member
@@ -65,7 +64,7 @@ def gather(places: Sequence[Place], start: Start) -> None:
     checkpoints.save(step, tree, asdict(Memory(sum(part.seconds for part in parts), {}, *best)))
     checkpoints.close()
     lines = [line for k, place in enumerate(places) for line in _lines(place, None if alone else k, step)]
-    write_text(run.path / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in sorted(lines, key=_order)))
+    write_text(run.path / "metrics.jsonl", "".join(map(json_line, sorted(lines, key=_order))))
     run.write("environment.json", _environment(places))
     origin = [{"run": str(place.run.path.resolve()), "member": place.number} for place in places]
     run.write("config.json", start.record(0) | {"extracted": origin})

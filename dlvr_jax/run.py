@@ -9,6 +9,7 @@ summary.json       what came out; its presence means finished; the report and Te
 """
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -98,14 +99,14 @@ class Run:
     def append_metrics(self, line: Mapping[str, Any]) -> None:
         """Adds a line and forces it to the disk."""
         with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json_line(line))
             file.flush()
             os.fsync(file.fileno())
 
     def cut_metrics(self, step: int) -> None:
         """Drops what a killed process wrote after the checkpoint of `step`, samples too, and the lines of a test."""
         kept = [line for line in self.metrics() if line["step"] <= step and line["split"] != "test"]
-        write_text(self.path / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in kept))
+        write_text(self.path / "metrics.jsonl", "".join(map(json_line, kept)))
         for folder in (self.path / "samples").glob("*"):
             if folder.name.isdecimal() and int(folder.name) > step:
                 shutil.rmtree(folder)
@@ -181,12 +182,21 @@ def _at(content: Any, key: str) -> Any:
     return content
 
 
+def json_line(line: Mapping[str, Any]) -> str:
+    """A line of `metrics.jsonl`. JSON has no NaN and no infinity: they are null, and NaN when they are read."""
+
+    def sound(value: Any) -> Any:
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    return json.dumps({key: sound(value) for key, value in line.items()}) + "\n"
+
+
 def _parse(text: str, path: Path, number: int, count: int) -> dict[str, Any] | None:
     """A line of metrics; None for a last line cut short."""
     try:
         line = json.loads(text)
         if isinstance(line, dict) and isinstance(line.get("step"), int) and isinstance(line.get("split"), str):
-            return line
+            return {key: math.nan if value is None else value for key, value in line.items()}
     except ValueError:
         if number == count - 1:
             return None
