@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from dlvr_jax.schema import Between, Count
 
+Strategy = Literal["vmap", "map", "unroll"]  # how the members of a population are computed: see training/population.py
 VARY = "population.vary."  # before a hyper's key: its values, one for each member; only where they are given
 
 
@@ -51,7 +52,7 @@ class PopulationSection:
 
     size: Count = 1  # members; 1 is a run alone
     seeds: tuple[Annotated[int, Between(0, 2**32 - 1)], ...] | None = None  # of each; None: seed, seed + 1, ...
-    strategy: Literal["auto", "vmap", "map", "unroll"] = "auto"  # auto: the fastest, measured
+    strategy: Literal["auto", Strategy] = "auto"  # auto: the fastest, measured
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from jax.sharding import Mesh, PartitionSpec
 from jax.typing import ArrayLike
 
 from dlvr_jax.displays import Display
+from dlvr_jax.sections import Strategy
 from dlvr_jax.tasks.task import Batch, Carry, Direction, Hyper, Outputs, State, Sums, Task
 
-Strategy = Literal["vmap", "map", "unroll"]
 Axes = tuple[Literal[0] | None, ...]  # of each argument: 0 = it has a member axis, None = it is shared
 
 

@@ -9,9 +9,10 @@ from typing import Any, get_args
 import jax
 
 from dlvr_jax.data.batches import Batches
+from dlvr_jax.sections import Strategy
 from dlvr_jax.training.compiled import train_program
 from dlvr_jax.training.evaluation import Split
-from dlvr_jax.training.population import Population, Strategy
+from dlvr_jax.training.population import Population
 from dlvr_jax.training.sharding import Placement
 
 REPEATS = 5  # of a call, after one that warms up
