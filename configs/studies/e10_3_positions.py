@@ -2,8 +2,6 @@
 `dlvr_jax/layers/positions.py`. `full` has the family's larger budget.
 """
 
-from typing import Any
-
 from ml_collections import ConfigDict
 
 from configs import common
@@ -20,7 +18,7 @@ def get_config(arg: str = "") -> ConfigDict:
     return common.variant(config, arg, "full")
 
 
-def get_sweep(arg: str = "") -> dict[str, Any]:
+def get_sweep(arg: str = "") -> dict:
     """Four kinds, three seeds each."""
     return dict(
         question="How should a GPT be told where a token stands?",

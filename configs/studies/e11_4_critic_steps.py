@@ -2,8 +2,6 @@
 https://arxiv.org/abs/1704.00028, algorithm 1 has five; eight Gaussians here, Fashion-MNIST in `full`.
 """
 
-from typing import Any
-
 from ml_collections import ConfigDict
 
 from configs import common
@@ -21,7 +19,7 @@ def get_config(arg: str = "") -> ConfigDict:
     return common.variant(config, arg)
 
 
-def get_sweep(arg: str = "") -> dict[str, Any]:
+def get_sweep(arg: str = "") -> dict:
     """Equal steps of the generator, three seeds each."""
     return dict(
         question="How many updates of the critic does WGAN-GP want for one of the generator?",

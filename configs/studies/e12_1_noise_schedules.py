@@ -2,8 +2,6 @@
 `dlvr_jax/layers/noise_schedules.py`. `full` asks the same of Fashion-MNIST.
 """
 
-from typing import Any
-
 from ml_collections import ConfigDict
 
 from configs import common
@@ -25,7 +23,7 @@ def get_config(arg: str = "") -> ConfigDict:
     return common.variant(config, arg, "full")
 
 
-def get_sweep(arg: str = "") -> dict[str, Any]:
+def get_sweep(arg: str = "") -> dict:
     """Three schedules, three seeds each."""
     return dict(
         question="Which noise schedule serves a small DDPM best, by its bound on the likelihood?",

@@ -2,8 +2,6 @@
 doi 10.1162/089976602760128018, and Tieleman 2008, doi 10.1145/1390156.1390290. `full` has one four times as wide.
 """
 
-from typing import Any
-
 from ml_collections import ConfigDict
 
 from configs import common
@@ -18,7 +16,7 @@ def get_config(arg: str = "") -> ConfigDict:
     return common.variant(config, arg, "full")
 
 
-def get_sweep(arg: str = "") -> dict[str, Any]:
+def get_sweep(arg: str = "") -> dict:
     """Gibbs steps an update, of chains that begin at the data or go on; three seeds each."""
     return dict(
         question="Does a restricted Boltzmann machine learn more from longer chains, or from chains that persist?",

@@ -3,8 +3,6 @@
 `full` trains ten epochs instead of three.
 """
 
-from typing import Any
-
 from ml_collections import ConfigDict
 
 from configs import common
@@ -20,7 +18,7 @@ def get_config(arg: str = "") -> ConfigDict:
     return common.variant(config, arg, "full")
 
 
-def get_sweep(arg: str = "") -> dict[str, Any]:
+def get_sweep(arg: str = "") -> dict:
     """Six kinds, three seeds each."""
     return dict(
         question="Which kind of pooling serves LeNet-5 best?",

@@ -3,8 +3,6 @@
 `full` asks the same of Fashion-MNIST.
 """
 
-from typing import Any
-
 from ml_collections import ConfigDict
 
 from configs import common
@@ -21,12 +19,12 @@ def get_config(arg: str = "") -> ConfigDict:
     return common.variant(config, arg, "full")
 
 
-def get_sweep(arg: str = "") -> dict[str, Any]:
+def get_sweep(arg: str = "") -> dict:
     """Nothing, each alone, those that keep the label's picture together, all together; five seeds each."""
     shift, rotation, dropout = {"augment.shift": 4}, {"augment.rotation": 10.0}, {"model.dropout": 0.3}
     smoothing, decay = {"task.label_smoothing": 0.1}, {"optimizer.weight_decay": 0.1}
     mixup, cutmix, cutout = {"augment.mixup": 0.2}, {"augment.cutmix": 1.0}, {"augment.cutout": 8}
-    alone: tuple[dict[str, Any], ...] = ({}, shift, rotation, cutout, mixup, cutmix, dropout, decay, smoothing)
+    alone: tuple[dict, ...] = ({}, shift, rotation, cutout, mixup, cutmix, dropout, decay, smoothing)
     together = (shift | rotation, shift | rotation | dropout | decay | smoothing)
     return dict(
         question="What do augmentation and regularisation each give, alone and together?",

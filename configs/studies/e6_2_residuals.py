@@ -2,8 +2,6 @@
 section 4.2, on digits of 16 x 16 pixels. `full` asks the same of Fashion-MNIST at the paper's width.
 """
 
-from typing import Any
-
 from ml_collections import ConfigDict
 
 from configs import common
@@ -22,7 +20,7 @@ def get_config(arg: str = "") -> ConfigDict:
     return common.variant(config, arg, "full")
 
 
-def get_sweep(arg: str = "") -> dict[str, Any]:
+def get_sweep(arg: str = "") -> dict:
     """Four depths with and without shortcuts, three seeds each."""
     return dict(
         question="Do plain nets get worse with depth, and residual ones not?",

@@ -2,8 +2,6 @@
 https://arxiv.org/abs/1406.1078, and Hochreiter & Schmidhuber 1997. `full` has the two layers of the families' configs.
 """
 
-from typing import Any
-
 from ml_collections import ConfigDict
 
 from configs import common
@@ -21,7 +19,7 @@ def get_config(arg: str = "") -> ConfigDict:
     return common.variant(config, arg, "full")
 
 
-def get_sweep(arg: str = "") -> dict[str, Any]:
+def get_sweep(arg: str = "") -> dict:
     """Widths at which both have about as many parameters, three seeds each."""
     lstm, gru = {"": (128, 151), "tiny": (24, 29), "full": (256, 298)}[arg]
     return dict(

@@ -2,8 +2,6 @@
 2013, https://arxiv.org/abs/1308.0850. `full` has the width and the length of the family's config.
 """
 
-from typing import Any
-
 from ml_collections import ConfigDict
 
 from configs import common
@@ -21,7 +19,7 @@ def get_config(arg: str = "") -> ConfigDict:
     return common.variant(config, arg, "full")
 
 
-def get_sweep(arg: str = "") -> dict[str, Any]:
+def get_sweep(arg: str = "") -> dict:
     """One to four layers, three seeds each."""
     return dict(
         question="How deep should a stacked LSTM be, at this budget?",

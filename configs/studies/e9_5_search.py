@@ -2,8 +2,6 @@
 backwards: Bergstra et al. 2011, "Algorithms for Hyper-Parameter Optimization". `full` searches longer, and larger.
 """
 
-from typing import Any
-
 from ml_collections import ConfigDict
 
 from configs import common
@@ -23,7 +21,7 @@ def get_config(arg: str = "") -> ConfigDict:
     return common.variant(config, arg, "full")
 
 
-def get_sweep(arg: str = "") -> dict[str, Any]:
+def get_sweep(arg: str = "") -> dict:
     """Generations of eight points."""
     return dict(
         question="Which learning rate, dropout and weight decay does a small Transformer want?",

@@ -1,7 +1,7 @@
 """Points become few programs, and each member of a program is the training of its point."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dlvr_jax import check, config
@@ -47,6 +47,7 @@ def test_one_member_is_a_training_of_its_own() -> None:
     assert job.flags == {RATE: "0.5", "seed": "7"}
 
 
+@settings(deadline=None)  # a check of configs takes a moment, the first one more
 @given(count=st.integers(1, 40), limit=st.integers(1, 12))
 def test_programs_are_as_few_and_as_equal_as_can_be(count: int, limit: int) -> None:
     jobs = planned(limit, seeds=range(count), points=({RATE: 0.1}, {RATE: 0.2}))
