@@ -20,6 +20,7 @@ as in a run's `summary.json`, `cpu` as in its `environment.json`; `git` has each
 
 import dataclasses
 import json
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,8 +44,9 @@ class Spread:
 
     @classmethod
     def over(cls, values: Sequence[float]) -> "Spread":
-        """Of at least one value."""
-        return cls(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None, list(values))
+        """Of at least one value; where one is not finite, no deviation is."""
+        std = None if len(values) == 1 else statistics.stdev(values) if all(map(math.isfinite, values)) else math.nan
+        return cls(statistics.fmean(values), std, list(values))
 
     def __str__(self) -> str:
         text = number(self.mean)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
@@ -29,7 +30,8 @@ class Judge:
         """Of a training, by its values on validation at each step."""
         if not self.chosen:
             return history[max(history)]
-        return (min if self.direction == "lower" else max)(history.values())
+        told = [value for value in history.values() if not math.isnan(value)]
+        return (min if self.direction == "lower" else max)(told, default=math.nan)
 
 
 def judge_of(base: Base, sweep: Sweep) -> Judge:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import statistics
 from pathlib import Path
 
@@ -33,6 +34,11 @@ def result(config: str = "configs/cnn/lenet5_digits.py", accuracies: tuple[float
         versions={"python": "3.13.1", "jax": "0.12.0", "flax": "0.12.1"},
         git=[{"commit": "c0ffee", "dirty": False}],
     )
+
+
+def test_values_that_are_not_finite_have_no_deviation() -> None:
+    spread = Spread.over([float("inf"), 1.0])
+    assert math.isinf(spread.mean) and spread.std is not None and math.isnan(spread.std)
 
 
 def test_a_spread_is_mean_and_sample_deviation() -> None:
