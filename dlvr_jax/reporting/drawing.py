@@ -7,13 +7,13 @@ import html
 import io
 import re
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-TEXT, MUTED, GRID, ON_COLOUR = "#010203", "#010204", "#010205", "#010206"
+TEXT, MUTED, GRID, ON_COLOUR, PAGE = "#010203", "#010204", "#010205", "#010206", "#010207"
 # Okabe and Ito's palette, which colour-blind readers tell apart; the page may set a lighter shade for dark mode.
 _PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 LINES = tuple(f"#0102{index:02x}" for index in range(16, 16 + len(_PALETTE)))
@@ -22,6 +22,7 @@ _VARIABLES = {
     MUTED: "var(--muted, #6b7280)",
     GRID: "var(--rule, #d4d4d8)",
     ON_COLOUR: "#ffffff",
+    PAGE: "var(--page, #ffffff)",
     **{LINES[index]: f"var(--line{index}, {colour})" for index, colour in enumerate(_PALETTE)},
 }
 _WIDTH = 360  # of a drawing: a phone's, so that letters keep their size there
@@ -73,6 +74,16 @@ class Drawing:
                 self.svg = _for_page(_saved(self._figure), self._alt)
         finally:
             self._style.__exit__(kind, error, trace)
+
+
+def logarithmic(axes: "Axes", which: Literal["x", "y"]) -> None:
+    """Makes an axis logarithmic, its numbers written plainly: mathematical text is not drawn here."""
+    from matplotlib.ticker import LogFormatter
+
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axes.set(**{f"{which}scale": "log"})
+    axis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+    axis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(1.5, 0.5)))
 
 
 def _saved(figure: "Figure") -> str:

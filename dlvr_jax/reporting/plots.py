@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from dlvr_jax.reporting.drawing import LINES, MUTED, ON_COLOUR, TEXT, Drawing
+from dlvr_jax.reporting.drawing import LINES, MUTED, ON_COLOUR, TEXT, Drawing, logarithmic
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,12 +20,16 @@ _ANNOTATED = 16  # rows and columns up to which each cell shows its value
 
 @dataclass(frozen=True)
 class Series:
-    """One line. Those of one style share colour, dashes and legend entry (the members of a population)."""
+    """One line. Those of one style share colour, dashes and legend entry (the members of a population).
+
+    `band` is how far a pale band about the line reaches up and down.
+    """
 
     name: str
     x: Float[np.ndarray, " points"]
     y: Float[np.ndarray, " points"]
     style: int = 0
+    band: Float[np.ndarray, " points"] | None = None
 
 
 def line_chart(series: Sequence[Series], x_label: str, y_label: str, alt: str) -> str:
@@ -34,10 +38,13 @@ def line_chart(series: Sequence[Series], x_label: str, y_label: str, alt: str) -
         axes = drawing.axes
         named: set[int] = set()
         for one in series:
+            colour = LINES[one.style % len(LINES)]
+            if one.band is not None:
+                axes.fill_between(one.x, one.y - one.band, one.y + one.band, color=colour, alpha=0.14, linewidth=0)
             axes.plot(
                 one.x,
                 one.y,
-                color=LINES[one.style % len(LINES)],
+                color=colour,
                 linestyle=_DASHES[one.style % len(_DASHES)],
                 linewidth=1.7 if len(series) == len({one.style for one in series}) else 0.8,
                 marker="o" if np.isfinite(one.y).sum() <= 12 else "",
@@ -47,7 +54,7 @@ def line_chart(series: Sequence[Series], x_label: str, y_label: str, alt: str) -
             )
             named.add(one.style)
         if _spans_magnitudes(series):
-            axes.set_yscale("log")
+            logarithmic(axes, "y")
         else:
             _from_zero_if_flat(axes, series)
             axes.ticklabel_format(axis="both", style="plain", useOffset=False)

@@ -10,6 +10,7 @@ import pytest
 from dlvr_jax.displays import Curves, HeatMap, Images, Table, Text
 from dlvr_jax.reporting.blocks import blocks
 from dlvr_jax.reporting.html import write_report
+from dlvr_jax.reporting.plots import Series, line_chart
 from dlvr_jax.run import Run
 from tests.reporting.made_up import COMMAND, made_up_run, record
 
@@ -147,6 +148,21 @@ def test_strange_numbers_are_drawn_without_a_warning(shape: tuple[int, int], val
         "curves": Curves(np.arange(float(shape[1])), strange, tuple(map(str, range(shape[0]))), "x", "y"),
     }
     assert all("<svg" in block.svg for block in blocks(shown, 10**6))
+
+
+@pytest.mark.parametrize("last", [1e-6, 1e9])
+def test_the_numbers_of_logarithmic_axes_are_written_plainly(last: float) -> None:
+    x = np.arange(40.0)
+    svg = line_chart([Series("a", x, np.geomspace(1.0, last, 40))], "step", "", "spans magnitudes")
+    assert "mathdefault" not in svg and (">0.01<" in svg or ">1,000,000<" in svg)
+
+
+def test_a_band_is_drawn_about_a_line() -> None:
+    x = np.arange(3.0)
+    charts = [
+        line_chart([Series("a", x, x, 0, band)], "step", "", "a band") for band in (None, np.array([0, 1, np.nan]))
+    ]
+    assert ["opacity: 0.14" in svg for svg in charts] == [False, True]
 
 
 def test_much_to_show_stays_under_two_megabytes(tmp_path: Path) -> None:
