@@ -22,6 +22,7 @@ from dlvr_jax.sweeps.estimate import estimate, most_members
 from dlvr_jax.sweeps.folder import Generation, SweepFolder
 from dlvr_jax.sweeps.generations import first_jobs, generations
 from dlvr_jax.sweeps.plan import Base, without_origin
+from dlvr_jax.sweeps.report import write_report
 from dlvr_jax.sweeps.space import Settings, Sweep, read
 from dlvr_jax.training.loop import Stopped
 from experiments.command import arguments, main
@@ -81,6 +82,8 @@ def _train(folder: SweepFolder, base: Base, wanted: Sweep, judge: Judge, workers
             folder.keep(number, generation)
         left = places(folder, base, before=number) if wanted.rungs else {}
         Driver(folder, base, engine, workers, _say).run(generation.jobs, generation.until, left)
+        if folder.generation(number + 1) is None:
+            write_report(folder, base, wanted, judge)
 
 
 def _generations(folder: SweepFolder, base: Base, wanted: Sweep, judge: Judge) -> Iterator[Generation]:
@@ -129,7 +132,8 @@ def _tell(folder: SweepFolder, base: Base, wanted: Sweep, judge: Judge) -> int:
     failed = {row.run: row.failed for point in found for row in point.rows if row.failed}
     for run, reason in failed.items():
         print(f"failed: {folder.path / 'runs' / run}: {reason}", file=sys.stderr)
-    print(f"sweep  {folder.path}")
+    print(f"sweep   {folder.path}")
+    print(f"report  {folder.path / 'report.html'}")
     return 1 if failed else 0
 
 

@@ -1,7 +1,7 @@
 """The lines of `metrics.jsonl` as charts: a metric each, train and validation together."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,23 @@ def bookkeeping_charts(lines: Sequence[Mapping[str, Any]]) -> list[Chart]:
     training = [line for line in lines if line["split"] == "train"]
     present = set(_names(training))
     return _charts([name for name in BOOKKEEPING if name in present and name != "seconds"], training)
+
+
+def overlaid_charts(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Chart]:
+    """Several runs over each other: a chart for each metric that is learned, of each split; a line a run."""
+    lines = [line for own in runs.values() for line in own]
+    made = []
+    for name in [name for name in _names(lines) if name not in BOOKKEEPING and "/" not in name][:_MOST]:
+        for split in _SPLITS:
+            series = [
+                replace(one, name=run, style=style)
+                for style, (run, own) in enumerate(runs.items())
+                for one in _series(name, [line for line in own if line["split"] == split])
+            ]
+            if series:
+                title = f"{label(name).capitalize()}, {split}"
+                made.append(Chart(title, line_chart(series, "step", "", f"{title}, by step, a line each run")))
+    return made
 
 
 def _names(lines: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from dlvr_jax.atomic_write import write_text
 from dlvr_jax.displays import Display
-from dlvr_jax.reporting.blocks import blocks
+from dlvr_jax.reporting.blocks import Block, blocks
 
 _BYTES = 8_000_000  # for all displays of a page of displays
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -30,6 +30,11 @@ def write_displays_page(
     path: Path, title: str, heading: str, facts: Sequence[str], displays: Mapping[str, Display]
 ) -> Path:
     """Writes displays as a page to look at, whole or not at all, and returns its path."""
-    page = {"title": title, "path": path.parent, "heading": heading, "facts": facts}
-    write_text(path, rendered("displays_page.html.j2", page | {"displays": blocks(displays, _BYTES)}))
+    return write_page(path, title, facts, {heading: blocks(displays, _BYTES)})
+
+
+def write_page(path: Path, title: str, facts: Sequence[str], sections: Mapping[str, Sequence[Block]]) -> Path:
+    """Writes a page with a section for each heading, whole or not at all, and returns its path."""
+    page = {"title": title, "path": path.absolute().parent, "facts": facts, "sections": sections.items()}
+    write_text(path, rendered("displays_page.html.j2", page))
     return path

@@ -29,6 +29,25 @@ ENVIRONMENT = {
 }
 ORIGIN = {"model.name": "config", "data.name": "config", "optimizer.learning_rate": "flag", "train.steps": "default"}
 
+SUMMARY = {
+    "config": "configs/cnn/lenet5_digits.py",
+    "task": "classification.Classification",
+    "model": "cnn.lenet5.LeNet5",
+    "step": 40,
+    "tested_step": 40,
+    "examples": 2560,
+    "seconds": 4.5,
+    "metrics": {"test/loss": 0.04, "test/accuracy": 0.9911, "test/f1/7": 0.123456},
+    "parameters": 61706,
+    "params_sha256": "9b1f" * 16,
+    "data": {"name": "digits", "splits": {"train": 1257}},
+    "versions": ENVIRONMENT["versions"],
+    "device": ENVIRONMENT["device"],
+    "git": ENVIRONMENT["git"],
+    "compiled": {"programs": 3, "seconds": 2.9, "cache_hits": 0},
+    "guarantee": "bit-identical on the same device",
+}
+
 
 def record(config_file: str = "configs/cnn/lenet5_digits.py", argument: str = "") -> dict:
     return {
@@ -76,25 +95,5 @@ def made_up_run(path: Path, finished: bool = True, displays: dict[str, Display] 
         run.append_metrics(line)
     run.write_displays(40, every_display() if displays is None else displays)
     if finished:
-        run.write(
-            "summary.json",
-            {
-                "config": "configs/cnn/lenet5_digits.py",
-                "task": "classification.Classification",
-                "model": "cnn.lenet5.LeNet5",
-                "step": 40,
-                "tested_step": 40,
-                "examples": 2560,
-                "seconds": 4.5,
-                "metrics": {"test/loss": 0.04, "test/accuracy": 0.9911, "test/f1/7": 0.123456},
-                "parameters": 61706,
-                "params_sha256": "9b1f" * 16,
-                "data": {"name": "digits", "splits": {"train": 1257}},
-                "versions": ENVIRONMENT["versions"],
-                "device": ENVIRONMENT["device"],
-                "git": ENVIRONMENT["git"],
-                "compiled": {"programs": 3, "seconds": 2.9, "cache_hits": 0},
-                "guarantee": "bit-identical on the same device",
-            },
-        )
+        run.write("summary.json", SUMMARY)
     return run

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from dlvr_jax.reporting.html import write_report
+from dlvr_jax.sweeps.report import write_report as write_report_of_sweep
 from tests.reporting.made_up import made_up_run
+from tests.sweeps.made_up import made_up_sweep
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = [
@@ -38,12 +40,23 @@ FRAME = """<title></title><body><script>addEventListener("message", event => doc
 <iframe src="page.html" style="border: 0; width: {width}px; height: 800px"></iframe>"""
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def report_of_a_run(path: Path) -> Path:
+    return write_report(made_up_run(path))
+
+
+def report_of_a_sweep(path: Path) -> Path:
+    rates = {"optimizer.learning_rate": (1e-3, 1e-2, 1e-1, 1.0), "model.dropout": (0.0, 0.2, 0.4)}
+    what = {"question": "Which rate?", "grid": rates, "seeds": (0, 1)}
+    made = made_up_sweep(path, what, lambda member: 0.5 + member.point * 0.01 if member.point else None)
+    return write_report_of_sweep(made.folder, made.base, made.sweep, made.judge)
+
+
+@pytest.fixture(scope="module", params=[report_of_a_run, report_of_a_sweep])
+def folder(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
     if BROWSER is None:
         pytest.skip("no chromium on this machine (chromium, chromium-browser or google-chrome on PATH)")
     folder = tmp_path_factory.mktemp("browser")
-    report = write_report(made_up_run(folder / "run")).read_text(encoding="utf-8")
+    report = request.param(folder / "run").read_text(encoding="utf-8")
     (folder / "page.html").write_text(report.replace("</body>", ASK), encoding="utf-8")
     return folder
 
