@@ -4,11 +4,12 @@ Pure functions of the folders; they import nothing heavy and load no array: chec
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
+from dlvr_jax import guarantee
 from dlvr_jax.config import flatten
 from dlvr_jax.run import TIMES, Run
 from dlvr_jax.training.checkpoint import read_meta, steps
@@ -52,6 +53,27 @@ def unequal(place: str, first: Mapping[str, Any], second: Mapping[str, Any]) -> 
 def common_steps(first: Run, second: Run) -> list[int]:
     """The steps of which both runs have a checkpoint, ascending."""
     return sorted(set(steps(first.checkpoints)) & set(steps(second.checkpoints)))
+
+
+def verdict(first: Run, second: Run, found: Sequence[Difference]) -> list[str]:
+    """In lines: equal, or what differs and why it may."""
+    if not found:
+        steps = ", ".join(map(str, common_steps(first, second))) or "none"
+        both = f"{first.path} and {second.path}"
+        return [f"equal: parameters, data, metrics and the checkpoints of steps {steps} of {both}"]
+    told = [*map(str, found), *_reasons(first, second)]
+    return [f"not equal: {first.path} and {second.path}", *(f"  {line}" for line in told)]
+
+
+def _reasons(first: Run, second: Run) -> list[str]:
+    """Why equal runs were not to be expected, as far as the records tell."""
+    before, now = first.environment, second.environment
+    changes = guarantee.differences(before, now)
+    changes += sorted({f"when resumed, {change}" for resumed in before["resumed"] for change in resumed})
+    if before["git"].get("dirty") and now["git"].get("dirty"):
+        changes.append("git: files differed from their commit both times, and perhaps from each other")
+    known = "no reason is known: device, CPU, threads, versions, flags, form and code are the same"
+    return [f"why it may: {change}" for change in changes] or [known]
 
 
 def _configs(first: Run, second: Run) -> Iterator[Difference]:

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 
-from dlvr_jax import guarantee
-from dlvr_jax.compare import common_steps, differences
+from dlvr_jax.compare import differences, verdict
 from dlvr_jax.errors import UserError
 from dlvr_jax.launch import Start, launch
 from dlvr_jax.recorded import complete_of, source_of
@@ -31,7 +30,11 @@ def reproduce(argv: Sequence[str]) -> int:
         raise UserError(f"{second.path} holds a finished run; choose another --workdir, or none")
     where, step = (None, None) if origin is None else (Path(origin["run"]), origin["step"])
     code = launch(Start(source_of(first), complete, second.path, where, step, environment))
-    return code or _tell(first, second)
+    if code:
+        return code
+    found = differences(first, second)
+    print("\n".join(verdict(first, second, found)))
+    return 1 if found else 0
 
 
 def _free_folder(run: Path) -> Path:
@@ -39,32 +42,6 @@ def _free_folder(run: Path) -> Path:
     run = run.resolve()
     names = (f"{run.name}-reproduction{'' if number == 1 else f'-{number}'}" for number in count(1))
     return next(folder for folder in map(run.with_name, names) if not (folder / "summary.json").exists())
-
-
-def _tell(first: Run, second: Run) -> int:
-    """Says equal, or what differs and why it may."""
-    found = differences(first, second)
-    if not found:
-        steps = ", ".join(map(str, common_steps(first, second)))
-        print(
-            f"equal: parameters, data, metrics and the checkpoints of steps {steps} of {first.path} and {second.path}"
-        )
-        return 0
-    print(f"not equal: {first.path} and {second.path}")
-    for line in [*map(str, found), *_reasons(first, second)]:
-        print("  " + line)
-    return 1
-
-
-def _reasons(first: Run, second: Run) -> list[str]:
-    """Why equal runs were not to be expected, as far as the records tell."""
-    before, now = first.environment, second.environment
-    changes = guarantee.differences(before, now)
-    changes += sorted({f"when resumed, {change}" for resumed in before["resumed"] for change in resumed})
-    if before["git"].get("dirty") and now["git"].get("dirty"):
-        changes.append("git: files differed from their commit both times, and perhaps from each other")
-    known = "no reason is known: device, CPU, threads, versions, flags, form and code are the same"
-    return [f"why it may: {change}" for change in changes] or [known]
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ FLOORS = (
         "dlvr_jax.finish",
         "dlvr_jax.recorded",
         "dlvr_jax.compare",
+        "dlvr_jax.side_by_side",
         "dlvr_jax.killing",
     ),
     ("dlvr_jax.training_process",),

@@ -1,0 +1,95 @@
+"""Runs in a table: what differs in their configs, and what came out; a row a run, of a population a row a member."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dlvr_jax.config import flatten
+from dlvr_jax.reporting.readable import duration, headline, number
+from dlvr_jax.run import Run
+from dlvr_jax.sections import VARY
+
+POPULATION = "population."
+MISSING = "-"
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training: a run, or a member of a population."""
+
+    name: str
+    config: Mapping[str, Any]  # as if it were alone
+    lines: Sequence[Mapping[str, Any]]  # of `metrics.jsonl`
+    outcome: Mapping[str, Any]  # of `summary.json`; nothing before it has finished
+    seconds: float | None
+    parameters: int | None
+
+    @property
+    def measured(self) -> dict[str, Any]:
+        """The main metric: on validation of the state that was tested, else of the last; and on test."""
+        lines = [line for line in self.lines if line["split"] == "validation"]
+        tested = [line for line in lines if line["step"] == self.outcome.get("tested_step")]
+        validation = (tested or lines or [{}])[-1]
+        test = {name.removeprefix("test/"): value for name, value in self.outcome.get("metrics", {}).items()}
+        names = [name for name in headline({**validation, **test}) if name not in ("step", "split", "member")]
+        best = self.config.get("eval.best")
+        main = best if best in names else names[0] if names else None
+        splits = {"validation": validation, "test": test}
+        return {f"{split}/{main}": own[main] for split, own in splits.items() if main in own}
+
+
+def trainings(name: str, run: Run) -> list[Training]:
+    """Those of a run folder, finished or not.
+
+    Raises:
+        UserError: it is no run, or damaged.
+    """
+    flat, summary, lines = flatten(run.config), run.summary() or {}, run.metrics()
+    size = flat.get("population.size", 1)
+    alone = {key: value for key, value in flat.items() if not key.startswith(POPULATION)}
+    seconds = summary["seconds"] / size if summary else None
+    if size == 1:
+        return [Training(name, alone, lines, summary, seconds, summary.get("parameters"))]
+    seeds = flat["population.seeds"] or [(flat["seed"] + k) % 2**32 for k in range(size)]
+    return [
+        Training(
+            f"{name}, member {k}",
+            alone | {key.removeprefix(VARY): flat[key][k] for key in flat if key.startswith(VARY)} | {"seed": seeds[k]},
+            [line for line in lines if line.get("member") == k],
+            summary["members"][k] if summary else {},
+            seconds,
+            summary.get("parameters"),
+        )
+        for k in range(size)
+    ]
+
+
+def table(found: Sequence[Training]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Header and rows; of the config only keys that differ."""
+    keys = _differing([training.config for training in found])
+    metrics = list(dict.fromkeys(name for training in found for name in training.measured))
+    failed = ("failed at step",) if any(training.outcome.get("failed") for training in found) else ()
+    rows = []
+    for row, one in enumerate(found):
+        rows.append(
+            (
+                *(str(row), one.name, *(_text(one.config.get(key, MISSING)) for key in keys)),
+                *(number(one.measured.get(name)) for name in metrics),
+                *(number(one.outcome.get("failed") or None) for _ in failed),
+                *(MISSING if one.seconds is None else duration(one.seconds), number(one.parameters)),
+                str(one.outcome.get("params_sha256", MISSING))[:12],
+            )
+        )
+    return ("row", "run", *keys, *metrics, *failed, "time", "parameters", "parameters SHA-256"), rows
+
+
+def _differing(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Keys that have not the same value everywhere, in the order in which they turn up."""
+    keys = dict.fromkeys(key for config in configs for key in config)
+    return [key for key in keys if len({json.dumps(config.get(key, MISSING)) for config in configs}) > 1]
+
+
+def _text(value: Any) -> str:
+    """As a flag has it."""
+    return value if isinstance(value, str) else str(value).lower()
