@@ -122,7 +122,7 @@ def _tell(folder: SweepFolder, base: Base, wanted: Sweep, judge: Judge) -> int:
     rows = [
         (
             *(point.settings.get(key, "-") for key in wanted.keys),
-            str(point.value or "failed"),
+            str(point.value or point.ended),
             str(point.test(judge.metric) or "-"),
             str(len(point.sound)),
         )

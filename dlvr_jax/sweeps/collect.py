@@ -90,6 +90,13 @@ class Point:
         """The judge's, over the seeds."""
         return Spread.over([row.value for row in self.sound if row.value is not None]) if self.sound else None
 
+    @property
+    def ended(self) -> str:
+        """How its trainings without a value ended, in words; "" where all have one."""
+        failed, paused = sum(bool(row.failed) for row in self.rows), {row.paused for row in self.rows if row.paused}
+        words = [f"{failed} failed"] if failed else []
+        return ", ".join([*words, *(f"at step {step}" for step in sorted(paused))])
+
     def test(self, name: str) -> Spread | None:
         """A test metric, over the seeds that have it."""
         values = [row.test[name] for row in self.sound if name in row.test]

@@ -40,7 +40,7 @@ def write_report(folder: SweepFolder, base: Base, sweep: Sweep, judge: Judge) ->
 def _facts(comparison: Comparison, source: str) -> list[str]:
     """The sweep in a line."""
     judge, seeds = comparison.judge, comparison.sweep.seeds
-    rows = [row for point in comparison.points for row in point.rows]
+    rows = [row for point in comparison.points for row in point.rows if row.paused is None]
     return [
         source,
         f"{len(comparison.points)} points, {len(rows)} of {len(comparison.points) * len(seeds)} trainings",
@@ -67,19 +67,19 @@ def _table(comparison: Comparison) -> Block:
     rest = [point for point in comparison.points if point.number not in comparison.ranks]
     rows = []
     for point in [*comparison.ranked, *rest] if comparison.sweep.search else comparison.points:
-        failed = sum(bool(row.failed) for row in point.rows)
         paid = seconds(point)
         rows.append(
             (
                 *(str(point.number), *(brief(point.settings.get(key, "-")) for key in keys)),
                 *(str(comparison.ranks.get(point.number, "-")), str(point.value or "-")),
                 *(_difference(comparison, point), str(point.test(judge.metric) or "-")),
-                *("-" if paid is None else duration(paid), number(parameters(point)), str(failed or "-")),
+                *("-" if paid is None else duration(paid), number(parameters(point)), point.ended or "-"),
                 ", ".join(name for name, front in fronts.items() if point in front) or "-",
             )
         )
     metric = label(judge.metric)
-    measured = ("rank", f"validation {metric}", "difference", f"test {metric}", "time", "parameters", "failed", "front")
+    values = ("rank", f"validation {metric}", "difference", f"test {metric}")
+    measured = (*values, "time", "parameters", "ended early", "front")
     numeric = frozenset({0, *range(len(keys) + 1, len(keys) + 8)})
     note = (
         "Mean ± sample standard deviation over the seeds. Rank: by the mean on validation, points that lack seeds "

@@ -44,7 +44,7 @@ def made_up_sweep(
     folder = SweepFolder(path)
     path.mkdir(parents=True, exist_ok=True)
     folder.begin({"command": "./launch.sh sweep a_test.py", **base.record, "sweep": vars(sweep)})
-    points = points_of(sweep)
+    points = dict(enumerate(points_of(sweep)))
     generation = Generation(points, plan(base, points, sweep.seeds, lambda point: most))
     folder.keep(0, generation)
     for number, job in enumerate(generation.jobs):
