@@ -95,7 +95,7 @@ class Point:
         """How its trainings without a value ended, in words; "" where all have one."""
         failed, paused = sum(bool(row.failed) for row in self.rows), {row.paused for row in self.rows if row.paused}
         words = [f"{failed} failed"] if failed else []
-        return ", ".join([*words, *(f"at step {step}" for step in sorted(paused))])
+        return ", ".join([*words, *(f"ended at step {step}" for step in sorted(paused))])
 
     def test(self, name: str) -> Spread | None:
         """A test metric, over the seeds that have it."""

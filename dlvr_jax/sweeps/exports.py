@@ -90,7 +90,7 @@ def _point(comparison: Comparison, point: Point) -> dict[str, Any]:
     trainings = [
         {
             **{"seed": row.seed, "run": row.run, "member": row.member, "value": row.value, "test": row.test},
-            **{"seconds": row.seconds, "failed": row.failed or None},
+            **{"seconds": row.seconds, "failed": row.failed or None, "ended_at_step": row.paused},
         }
         for row in point.rows
     ]

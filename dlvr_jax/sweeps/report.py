@@ -40,10 +40,11 @@ def write_report(folder: SweepFolder, base: Base, sweep: Sweep, judge: Judge) ->
 def _facts(comparison: Comparison, source: str) -> list[str]:
     """The sweep in a line."""
     judge, seeds = comparison.judge, comparison.sweep.seeds
-    rows = [row for point in comparison.points for row in point.rows if row.paused is None]
+    rows = [row for point in comparison.points for row in point.rows]
+    finished = sum(row.value is not None for row in rows)
     return [
         source,
-        f"{len(comparison.points)} points, {len(rows)} of {len(comparison.points) * len(seeds)} trainings",
+        f"{len(comparison.points)} points, {finished} of {len(comparison.points) * len(seeds)} trainings finished",
         f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}",
         f"judged by validation {label(judge.metric)}: {judge.direction} is better, each training's "
         f"{'best' if judge.chosen else 'last'} value",
@@ -78,8 +79,16 @@ def _table(comparison: Comparison) -> Block:
             )
         )
     metric = label(judge.metric)
-    values = ("rank", f"validation {metric}", "difference", f"test {metric}")
-    measured = (*values, "time", "parameters", "ended early", "front")
+    measured = (
+        "rank",
+        f"validation {metric}",
+        "difference",
+        f"test {metric}",
+        "time",
+        "parameters",
+        "ended early",
+        "front",
+    )
     numeric = frozenset({0, *range(len(keys) + 1, len(keys) + 8)})
     note = (
         "Mean ± sample standard deviation over the seeds. Rank: by the mean on validation, points that lack seeds "

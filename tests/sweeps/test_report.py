@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -131,12 +132,15 @@ def test_the_best_of_a_training_is_that_of_its_numbers() -> None:
     assert Judge("accuracy", "lower", chosen=False).value(history) == 0.3
 
 
-def test_points_that_are_still_to_be_trained_are_no_failures(tmp_path: Path) -> None:
+def test_trainings_that_were_ended_or_are_still_to_come_are_no_failures(tmp_path: Path) -> None:
     made = made_up_sweep(tmp_path, {"grid": RATES}, tied, most=1)
-    for job in next(made.folder.generations()).jobs[2:]:
-        (made.folder.run(job, made.base).path / "summary.json").unlink()
+    ended, coming = (made.folder.run(job, made.base).path for job in next(made.folder.generations()).jobs[2:])
+    (ended / "summary.json").unlink()
+    shutil.rmtree(coming)
     text = page_of(made).text
-    assert "4 points, 2 of 4 trainings" in text and "Failed" not in text
+    assert "4 points, 2 of 4 trainings finished" in text and "Failed" not in text and "ended at step 24" in text
+    found = json.loads((tmp_path / "points.json").read_text())["points"]
+    assert [[each["ended_at_step"] for each in point["trainings"]] for point in found] == [[None], [None], [24], []]
 
 
 def test_the_files_for_other_programs_hold_every_number(tmp_path: Path) -> None:
