@@ -12,6 +12,7 @@ from pathlib import Path
 import jax
 
 from dlvr_jax import config
+from dlvr_jax.atomic_write import write_text
 from dlvr_jax.errors import UserError
 from dlvr_jax.reporting.readable import duration
 from dlvr_jax.reporting.tables import print_table
@@ -35,6 +36,7 @@ def sweep(argv: Sequence[str]) -> int:
     parser.add_argument("--workdir", type=Path, help="the sweep's folder (default: runs/sweeps/NAME-FINGERPRINT)")
     parser.add_argument("--sweep", metavar="FILE", help="the file with get_sweep (default: CONFIG)")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="programs at once (default: 1)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="keep the points as JSON there too")
     parser.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     parser.add_argument("--retry", choices=("failed",), help="try again what failed")
     known, rest = parser.parse_known_args(argv)
@@ -59,7 +61,11 @@ def sweep(argv: Sequence[str]) -> int:
         except Stopped as stopped:
             print("stopped: the trainings have saved their states; the same command goes on", file=sys.stderr)
             return 128 + (stopped.signal or 0)
-        return _tell(folder, base, wanted, judge)
+        code = _tell(folder, base, wanted, judge)
+        if known.out is not None:
+            write_text(known.out, (folder.path / "points.json").read_text(encoding="utf-8"))
+            print(f"points  {known.out}")
+        return code
 
 
 def _wanted(source: config.Source, base: Base) -> Sweep:

@@ -13,6 +13,7 @@ from dlvr_jax import check, config
 from dlvr_jax.build import build
 from dlvr_jax.reporting.results import read_all
 from dlvr_jax.reporting.results_page import page
+from dlvr_jax.reporting.studies_page import read_studies
 from dlvr_jax.schema import fields_of
 from tests.configs import PATHS, tiny
 
@@ -182,7 +183,8 @@ def test_the_tutorial_works(tutorial: Path) -> None:
 
 
 def test_the_page_of_results_is_made_from_the_files() -> None:
-    assert (ROOT / "docs" / "results.md").read_text() == page(read_all(ROOT / "docs" / "results"))
+    folder = ROOT / "docs" / "results"
+    assert (ROOT / "docs" / "results.md").read_text() == page(read_all(folder), read_studies(folder / "studies"))
 
 
 def test_pictures_are_small() -> None:

@@ -125,6 +125,23 @@ def bars(names: Sequence[str], values: Sequence[float], alt: str) -> str:
     return drawing.svg
 
 
+def intervals(names: Sequence[str], values: Sequence[tuple[float, float]], x_label: str, alt: str) -> str:
+    """Means with their deviations to both sides, one under the other, each with its name above it."""
+    with Drawing(alt, 32.0 * len(names) + 50) as drawing:
+        axes = drawing.axes
+        for row, (name, (mean, deviation)) in enumerate(zip(names, values, strict=True)):
+            axes.errorbar(mean, -row, xerr=deviation, fmt="o", color=LINES[0], markersize=5, capsize=3)
+            axes.text(0.01, 0.34 - row, name, fontsize=9.5, va="center", transform=axes.get_yaxis_transform())
+        axes.set_yticks([])
+        axes.set_ylim(0.4 - len(names), 0.65)
+        axes.margins(x=0.08)
+        axes.locator_params(axis="x", nbins=5)
+        axes.grid(axis="x")
+        axes.tick_params(length=0)
+        axes.set_xlabel(x_label)
+    return drawing.svg
+
+
 def _apart(ticks: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:
     """All where they are few, else the ends and the middle; without those that would run into the one before."""
     few = ticks if len(ticks) <= _TICKS else [ticks[0], ticks[len(ticks) // 2], ticks[-1]]

@@ -22,7 +22,7 @@ import dataclasses
 import json
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,10 +88,15 @@ class Result:
 
     @property
     def where(self) -> str:
-        """The device in words; of a CPU its model, and the threads used."""
-        if self.device["platform"] == "cpu":
-            return f"{self.cpu['model']}, {self.cpu['threads']} threads"
-        return f"{self.device['count']} x {self.device['kind']}"
+        """See `where`."""
+        return where(self.device, self.cpu)
+
+
+def where(device: Mapping[str, Any], cpu: Mapping[str, Any]) -> str:
+    """A device in words; of a CPU its model, and the threads used."""
+    if device["platform"] == "cpu":
+        return f"{cpu['model']}, {cpu['threads']} threads"
+    return f"{device['count']} x {device['kind']}"
 
 
 def write(path: Path, result: Result) -> None:

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from dlvr_jax.reporting.markdown import table
 from dlvr_jax.reporting.readable import duration, number
 from dlvr_jax.reporting.results import Result
+from dlvr_jax.reporting.studies_page import Study, text
 
 _HEAD = """# Measured results
 
@@ -15,13 +17,14 @@ what else was measured: on the test split, and in the last logged steps of train
 _COLUMNS = ("config", "result", "seeds", "parameters", "steps", "time", "device", "versions", "date", "command")
 
 
-def page(results: Sequence[Result]) -> str:
-    """Markdown with a table for each family."""
+def page(results: Sequence[Result], studies: Sequence[Study] = ()) -> str:
+    """Markdown with a table for each family, then one for each study."""
     parts = [_HEAD]
     for family in sorted({result.family for result in results}):
         own = [result for result in results if result.family == family]
-        parts += [f"## {family}\n", _table(_COLUMNS, [_row(result) for result in own]), "".join(map(_more, own))]
-    return "\n".join(parts if results else [_HEAD, "None yet.\n"])
+        parts += [f"## {family}\n", table(_COLUMNS, [_row(result) for result in own]), "".join(map(_more, own))]
+    parts += ["## Studies\n", *map(text, studies)] if studies else []
+    return "\n".join(parts if results or studies else [_HEAD, "None yet.\n"])
 
 
 def _name(result: Result) -> str:
@@ -49,8 +52,3 @@ def _row(result: Result) -> tuple[str, ...]:
         result.date,
         f"`{result.command}`",
     )
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    cells = [columns, ["---"] * len(columns), *rows]
-    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |\n" for row in cells)

@@ -4,12 +4,14 @@ import csv
 import io
 import json
 import shlex
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from dlvr_jax import config
 from dlvr_jax.atomic_write import write_text
 from dlvr_jax.reporting.results import Spread
+from dlvr_jax.run import Run
 from dlvr_jax.sweeps.collect import Point
 from dlvr_jax.sweeps.comparison import Comparison, parameters, seconds
 from dlvr_jax.sweeps.plan import FROM, Base, without_origin
@@ -45,6 +47,7 @@ def write_points(folder: Path, record: dict[str, Any], comparison: Comparison) -
         "command": record["command"],
         "config": record["config"],
         "question": comparison.sweep.question,
+        **_environment(folder, comparison),
     }
     found = {"format": FORMAT, **head, "points": [_point(comparison, point) for point in comparison.points]}
     write_text(folder / "points.json", json.dumps(found, indent=1) + "\n")
@@ -54,6 +57,21 @@ def write_points(folder: Path, record: dict[str, Any], comparison: Comparison) -
     table.writeheader()
     table.writerows(rows)
     write_text(folder / "points.csv", text.getvalue())
+
+
+def _environment(folder: Path, comparison: Comparison) -> dict[str, Any]:
+    """Where the trainings with a value were made, their commits, the day of the last; nothing before the first."""
+    runs = {row.run: Run(folder / "runs" / row.run) for point in comparison.points for row in point.sound}
+    if not runs:
+        return {}
+    environments = [run.environment for run in runs.values()]
+    last = max((run.path / "summary.json").stat().st_mtime for run in runs.values())
+    commits = {json.dumps(environment["git"], sort_keys=True): environment["git"] for environment in environments}
+    return {
+        **{key: environments[0][key] for key in ("device", "cpu", "versions")},
+        "git": [commits[key] for key in sorted(commits)],
+        "date": datetime.fromtimestamp(last, UTC).date().isoformat(),
+    }
 
 
 def write_best(path: Path, base: Base, record: dict[str, Any], comparison: Comparison) -> None:

@@ -56,7 +56,8 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 
 
 def test_the_result_of_a_config_is_the_one_without_flags() -> None:
-    own, other = result(accuracies=(0.9,)), result("configs/cnn/other.py", (0.99,))
+    own = dataclasses.replace(result(accuracies=(0.9,)), flags={})
+    other = result("configs/cnn/other.py", (0.99,))
     variant = dataclasses.replace(result(accuracies=(0.95,)), flags={"train.epochs": "9"})
     assert of_config([variant, own, other], own.config) is own
     assert of_config([variant, other], own.config) is None

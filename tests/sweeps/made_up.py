@@ -56,9 +56,12 @@ def made_up_sweep(
 def finish(run: Run, record: dict, job: Job, judge: Judge, value: Value, seconds: float) -> None:
     """The folder of a finished training or population."""
     run.write("config.json", record)
-    run.write("environment.json", ENVIRONMENT)
     values = [value(member) for member in job.members]
     many = len(values) > 1
+    form = (
+        {"kind": "population", "members": len(values), "strategy": "vmap", "devices": 1} if many else {"kind": "solo"}
+    )
+    run.write("environment.json", {**ENVIRONMENT, "form": form})
     for step in (8, 16, 24):
         for k, reached in enumerate(values):
             now = (float("nan") if reached is None else reached) * (
