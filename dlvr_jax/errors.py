@@ -23,6 +23,12 @@ class OutOfMemory(UserError):
     code = 12  # as the system numbers this error
 
 
+class InUse(UserError):
+    """Another process works in the folder: what ends by itself."""
+
+    code = 16  # as the system numbers this error
+
+
 def said(error: BaseException) -> str:
     """The line of its message that tells most: the first, or the last of one with a traceback in it."""
     lines = str(error).strip().splitlines() or [""]

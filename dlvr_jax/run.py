@@ -20,7 +20,7 @@ from typing import Any
 
 from dlvr_jax import displays
 from dlvr_jax.atomic_write import write_text
-from dlvr_jax.errors import UserError
+from dlvr_jax.errors import InUse, UserError
 
 FORMAT = 1
 TIMES = frozenset({"seconds", "examples_per_second"})  # what may differ between equal runs
@@ -128,7 +128,8 @@ class Run:
         """Keeps the folder for this process. The lock is the kernel's: it goes when the process does.
 
         Raises:
-            UserError: a live process holds the folder, or it cannot be made or written.
+            InUse: a live process holds the folder.
+            UserError: it cannot be made or written.
         """
         from filelock import FileLock, Timeout
 
@@ -137,7 +138,7 @@ class Run:
             self.path.mkdir(parents=True, exist_ok=True)
             lock.acquire()
         except Timeout:
-            raise UserError(f"{self.path} is in use by another process; wait for it or stop it first") from None
+            raise InUse(f"{self.path} is in use by another process; wait for it or stop it first") from None
         except OSError as error:
             why = "it is a link to nothing" if self.path.is_symlink() else error.strerror or error
             raise UserError(f"{self.path} cannot be written: {why}; choose another --workdir") from None

@@ -5,14 +5,13 @@ finished is read, what was begun resumes from its checkpoints, and no job is don
 """
 
 import shutil
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Event, Lock
 
-from dlvr_jax.errors import OutOfMemory, UserError
+from dlvr_jax.errors import InUse, OutOfMemory
 from dlvr_jax.extract import Place, gather
 from dlvr_jax.run import Run
 from dlvr_jax.sweeps.engines.engine import Engine
@@ -45,6 +44,7 @@ class Driver:
 
         Raises:
             Stopped: a signal asked for it; the trainings have saved their states.
+            UserError: the engine cannot go on; the trainings have saved their states.
         """
         futures: dict[Future[None], Job] = {}
         train = partial(self._train, until=until, places=places or {})
@@ -53,15 +53,20 @@ class Driver:
             while futures:
                 done, _ = wait(futures, PAUSE, FIRST_COMPLETED)
                 if interrupt.signal is not None:
-                    self.stopping.set()
-                    self.engine.stop()
-                    pool.shutdown(cancel_futures=True)
+                    self._stop(pool)
                     raise Stopped(interrupt.signal, 0)
                 for future in done:
                     job = futures.pop(future)
-                    future.result()
+                    if (error := future.exception()) is not None:
+                        self._stop(pool)
+                        raise error
                     self.tell(self._outcome(job))
                     futures |= {pool.submit(train, half): half for half in self._to_do([job], until)}
+
+    def _stop(self, pool: ThreadPoolExecutor) -> None:
+        self.stopping.set()
+        self.engine.stop()
+        pool.shutdown(cancel_futures=True)
 
     def _to_do(self, jobs: Sequence[Job], until: int | None) -> Iterator[Job]:
         for job in self.folder.leaves(jobs, self.base):
@@ -71,18 +76,25 @@ class Driver:
                 yield job
 
     def _train(self, job: Job, until: int | None, places: Mapping[Member, Place]) -> None:
-        """One job, as often as its process is killed from outside and had got further than the time before."""
+        """One job, as often as its process is killed from outside and had got further than the time before.
+
+        A training whose driver was killed goes on: it is left to end, and may keep one that was started meanwhile out.
+        """
         run, fruitless = self.folder.run(job, self.base), 0
         arguments = [*self.base.arguments(job.flags), "--workdir", str(run.path)]
         arguments += [] if job.origin is None else ["--from", str(job.origin)]
         arguments += [] if until is None else ["--until", str(until)]
         while not self.stopping.is_set():
-            _wait_until_free(run)
+            if _in_use(run):
+                self.stopping.wait(PAUSE)
+                continue
             self._gather(job, run, places)
             before = _progress(run)
             ended = self.engine.train(arguments, self.folder.log(run))
             if ended.code == 0:
                 return
+            if ended.code == InUse.code:
+                continue
             fruitless = 0 if _progress(run) > before else fruitless + 1
             if not ended.killed:
                 self.folder.fail(run, ended.said, ended.code == OutOfMemory.code)
@@ -107,14 +119,13 @@ class Driver:
         return f"{run.path.name}: {count} member{'s' if count > 1 else ''} {how}"
 
 
-def _wait_until_free(run: Run) -> None:
-    """A training whose driver was killed goes on: it is left to end."""
-    while True:
-        try:
-            with run.locked():
-                return
-        except UserError:
-            time.sleep(PAUSE)
+def _in_use(run: Run) -> bool:
+    """Whether a process trains there."""
+    try:
+        with run.locked():
+            return False
+    except InUse:
+        return True
 
 
 def _progress(run: Run) -> int:

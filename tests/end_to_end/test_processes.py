@@ -125,7 +125,7 @@ def test_a_folder_in_use_is_refused_and_a_stale_lock_is_no_obstacle(tmp_path: Pa
     first = start(*flags)
     wait_for(tmp_path / "run" / "metrics.jsonl", first)
     code, _, errors = end(start(*flags))
-    assert code == 1 and "is in use by another process" in errors and len(errors.splitlines()) == 1, errors
+    assert code == 16 and "is in use by another process" in errors and len(errors.splitlines()) == 1, errors
     kill(first)
     (tmp_path / "run" / "metrics.jsonl").unlink()
     third = start(*flags)

@@ -1,12 +1,16 @@
 """What becomes of jobs, with an engine that only acts as if it trained."""
 
 import signal
+import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from dlvr_jax import config
+from dlvr_jax.errors import InUse, UserError
 from dlvr_jax.run import Run
 from dlvr_jax.sweeps.driver import FRUITLESS, Driver
 from dlvr_jax.sweeps.engines.engine import Ended
@@ -101,6 +105,50 @@ def test_one_that_never_gets_further_is_given_up(tmp_path: Path) -> None:
     folder, jobs, engine = driven(tmp_path, lambda size, tried: Ended(-9, ""), limit=1)
     assert set(engine.tries.values()) == {FRUITLESS}
     assert sizes(folder, jobs, folder.failure) == [1, 1, 1, 1]
+
+
+def test_one_that_another_process_kept_out_has_not_failed(tmp_path: Path) -> None:
+    times = 3 * FRUITLESS
+    folder, jobs, engine = driven(tmp_path, lambda size, tried: Ended(InUse.code, "") if tried < times else FINISHED)
+    assert list(engine.tries.values()) == [times]
+    assert sizes(folder, jobs, Run.summary) == [4]
+
+
+def test_one_whose_folder_is_in_use_waits_until_it_is_free(tmp_path: Path) -> None:
+    (job,) = plan(BASE, dict(enumerate(POINTS)), (0, 1), lambda point: 64)
+    held, free = Event(), Event()
+
+    def hold() -> None:
+        with SweepFolder(tmp_path).run(job, BASE).locked():
+            held.set()
+            time.sleep(1)
+            free.set()
+
+    with ThreadPoolExecutor() as pool:
+        pool.submit(hold)
+        assert held.wait(60)
+        folder, jobs, _ = driven(tmp_path, lambda size, tried: FINISHED if free.is_set() else Ended(1, "too early"))
+    assert sizes(folder, jobs, Run.summary) == [4]
+
+
+def test_an_engine_that_cannot_go_on_stops_the_other_trainings(tmp_path: Path) -> None:
+    stopped = Event()
+
+    class Refusing(Scripted):
+        def stop(self) -> None:
+            stopped.set()
+
+    def ends(size: int, tried: int) -> Ended:
+        if len(engine.tries) > 1:
+            raise UserError("no such partition")
+        assert stopped.wait(60)
+        return Ended(128 + signal.SIGTERM, "")
+
+    engine = Refusing(ends)
+    jobs = plan(BASE, dict(enumerate(POINTS)), (0, 1), lambda point: 1)
+    with pytest.raises(UserError, match="no such partition"):
+        Driver(SweepFolder(tmp_path), BASE, engine, 2, lambda line: None).run(jobs)
+    assert stopped.is_set()
 
 
 def test_a_plan_that_is_kept_is_read_as_it_was(tmp_path: Path) -> None:
