@@ -3,27 +3,21 @@
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dlvr_jax.config import ROOT
 from dlvr_jax.sweeps.engines.engine import Ended, last_line
+from dlvr_jax.sweeps.engines.process import start
 
 
 class Local:
-    """Starts processes anew; nothing is forked after JAX has begun."""
+    """Starts a process for each training."""
 
     def __init__(self, workers: int) -> None:
         """`workers`: how many trainings share the machine."""
         cores = max(len(os.sched_getaffinity(0)) // workers, 1)
-        paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-        self._environment = {
-            "NPROC": str(cores),
-            "XLA_PYTHON_CLIENT_MEM_FRACTION": f"{0.9 / workers:.3f}",
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(paths),
-        }
+        share = {"NPROC": str(cores), "XLA_PYTHON_CLIENT_MEM_FRACTION": f"{0.9 / workers:.3f}"}
+        self._environment = {**share, **os.environ}
         self._live: set[subprocess.Popen[bytes]] = set()
         self._stopped = False
 
@@ -31,11 +25,7 @@ class Local:
         """See Engine."""
         if self._stopped:
             return Ended(-signal.SIGTERM, "not started")
-        with log.open("ab") as file:
-            command = [sys.executable, "-m", "experiments.train", *arguments]
-            process = subprocess.Popen(
-                command, env=self._environment, stdout=file, stderr=file, stdin=subprocess.DEVNULL, process_group=0
-            )
+        process = start(arguments, log, self._environment)
         self._live.add(process)
         if self._stopped:  # meanwhile
             process.terminate()
