@@ -1,4 +1,6 @@
-"""`./launch.sh sweep CONFIG [--workdir DIR] [--sweep FILE] [--workers N] [--dry-run]`: trains what a config varies.
+"""`./launch.sh sweep CONFIG [--workdir DIR] [--sweep FILE] [--workers N] [--launcher NAME] [--dry-run]`.
+
+Trains everything that a config varies, and compares it.
 
 What varies is said by `get_sweep` in the config file, or in FILE. Points whose programs are the same are trained as
 one population. The same command goes on where a sweep was stopped; `--retry failed` tries failed points again.
@@ -18,6 +20,7 @@ from dlvr_jax.reporting.readable import duration
 from dlvr_jax.reporting.tables import print_table
 from dlvr_jax.sweeps.collect import Judge, judge_of, places, points
 from dlvr_jax.sweeps.driver import Driver
+from dlvr_jax.sweeps.engines.engine import Engine
 from dlvr_jax.sweeps.engines.local import Local
 from dlvr_jax.sweeps.estimate import estimate, most_members
 from dlvr_jax.sweeps.folder import Generation, SweepFolder
@@ -28,6 +31,8 @@ from dlvr_jax.sweeps.space import Settings, Sweep, read
 from dlvr_jax.training.loop import Stopped
 from experiments.command import arguments, main
 
+LAUNCHERS = ("local", "slurm")
+
 
 def sweep(argv: Sequence[str]) -> int:
     """One sweep, from plan to comparison; the exit code is not 0 where a signal stopped it or something failed."""
@@ -37,14 +42,16 @@ def sweep(argv: Sequence[str]) -> int:
     parser.add_argument("--sweep", metavar="FILE", help="the file with get_sweep (default: CONFIG)")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="programs at once (default: 1)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="keep the points as JSON there too")
+    parser.add_argument("--launcher", choices=LAUNCHERS, default="local", help="where programs run (default: local)")
     parser.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     parser.add_argument("--retry", choices=("failed",), help="try again what failed")
     known, rest = parser.parse_known_args(argv)
+    options = [flag for flag in rest if known.launcher == "slurm" and flag.startswith("--slurm.")]
     if known.workers < 1:
         raise UserError(f"--workers {known.workers}: must be at least 1")
     jax.config.update("jax_platforms", "cpu")  # of this process, which only looks at shapes: devices are for trainings
     source = config.find(known.config)
-    base = Base(source, config.load(source), config.flags(rest))
+    base = Base(source, config.load(source), config.flags([flag for flag in rest if flag not in options]))
     wanted = _wanted(source if known.sweep is None else config.find(known.sweep), base)
     judge = judge_of(base, wanted)
     record = {"command": shlex.join(["./launch.sh", "sweep", *argv]), **base.record, "sweep": vars(wanted)}
@@ -57,7 +64,8 @@ def sweep(argv: Sequence[str]) -> int:
         if known.retry:
             print(f"trying {folder.forgive()} failed programs again", file=sys.stderr)
         try:
-            _train(folder, base, wanted, judge, known.workers)
+            engine = _engine(known.launcher, known.workers, options)
+            _train(folder, base, wanted, judge, engine, known.workers)
         except Stopped as stopped:
             print("stopped: the trainings have saved their states; the same command goes on", file=sys.stderr)
             return 128 + (stopped.signal or 0)
@@ -78,8 +86,16 @@ def _wanted(source: config.Source, base: Base) -> Sweep:
     return wanted
 
 
-def _train(folder: SweepFolder, base: Base, wanted: Sweep, judge: Judge, workers: int) -> None:
-    engine = Local(workers)
+def _engine(launcher: str, workers: int, options: Sequence[str]) -> Engine:
+    """What trains; Slurm's parts are imported only where they are asked for."""
+    if launcher == "slurm":
+        from dlvr_jax.sweeps.engines.slurm import Slurm
+
+        return Slurm(options)
+    return Local(workers)
+
+
+def _train(folder: SweepFolder, base: Base, wanted: Sweep, judge: Judge, engine: Engine, workers: int) -> None:
     for own, job in first_jobs(folder, wanted):
         Driver(folder, own, engine, workers, _say).run([job])
     for number, generation in enumerate(_generations(folder, base, wanted, judge)):
