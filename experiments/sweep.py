@@ -8,16 +8,17 @@ one population. The same command goes on where a sweep was stopped; `--retry fai
 
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import jax
 
 from dlvr_jax import config
 from dlvr_jax.atomic_write import write_text
+from dlvr_jax.build import build
 from dlvr_jax.errors import UserError
-from dlvr_jax.reporting.readable import duration
-from dlvr_jax.reporting.tables import print_table
+from dlvr_jax.extract import Place
+from dlvr_jax.reporting.console import Progress
 from dlvr_jax.sweeps.collect import Judge, judge_of, places, points
 from dlvr_jax.sweeps.driver import Driver
 from dlvr_jax.sweeps.engines.engine import Engine
@@ -25,7 +26,8 @@ from dlvr_jax.sweeps.engines.local import Local
 from dlvr_jax.sweeps.estimate import estimate, most_members
 from dlvr_jax.sweeps.folder import Generation, SweepFolder
 from dlvr_jax.sweeps.generations import first_jobs, generations
-from dlvr_jax.sweeps.plan import Base, without_origin
+from dlvr_jax.sweeps.plan import Base, Job, Member, without_origin
+from dlvr_jax.sweeps.printed import print_plan, print_points
 from dlvr_jax.sweeps.report import write_report
 from dlvr_jax.sweeps.space import Settings, Sweep, read
 from dlvr_jax.training.loop import Stopped
@@ -57,7 +59,7 @@ def sweep(argv: Sequence[str]) -> int:
     record = {"command": shlex.join(["./launch.sh", "sweep", *argv]), **base.record, "sweep": vars(wanted)}
     folder = SweepFolder.named(known.workdir, source.name, record)
     if known.dry_run:
-        _print_plan(base, next(_generations(folder, base, wanted, judge)))
+        print_plan(base, next(_generations(folder, base, wanted, judge)))
         return 0
     with folder.locked():
         folder.begin(record)
@@ -97,15 +99,38 @@ def _engine(launcher: str, workers: int, options: Sequence[str]) -> Engine:
 
 def _train(folder: SweepFolder, base: Base, wanted: Sweep, judge: Judge, engine: Engine, workers: int) -> None:
     for own, job in first_jobs(folder, wanted):
-        Driver(folder, own, engine, workers, _say).run([job])
+        _run(folder, own, engine, workers, Generation({}, [job]), {})
     for number, generation in enumerate(_generations(folder, base, wanted, judge)):
         if folder.generation(number) is None:
-            _print_plan(base, generation)
+            print_plan(base, generation)
             folder.keep(number, generation)
         left = places(folder, base, before=number) if wanted.rungs else {}
-        Driver(folder, base, engine, workers, _say).run(generation.jobs, generation.until, left)
+        _run(folder, base, engine, workers, generation, left)
         if folder.generation(number + 1) is None:
             write_report(folder, base, wanted, judge)
+
+
+def _run(
+    folder: SweepFolder,
+    base: Base,
+    engine: Engine,
+    workers: int,
+    generation: Generation,
+    left: Mapping[Member, Place],
+) -> None:
+    """A generation's trainings, with a line that follows them."""
+    total = sum(len(job.members) * (generation.until or _steps(base, job)) for job in generation.jobs)
+    with Progress(total) as progress:
+
+        def watch(steps: int, done: int) -> None:
+            progress.update(steps, {"trainings done": done}, None)
+
+        Driver(folder, base, engine, workers, progress.note, watch).run(generation.jobs, generation.until, left)
+
+
+def _steps(base: Base, job: Job) -> int:
+    """Of each member's training."""
+    return build(base.complete(without_origin(job.members[0].settings)).flat).train.steps or 0
 
 
 def _generations(folder: SweepFolder, base: Base, wanted: Sweep, judge: Judge) -> Iterator[Generation]:
@@ -115,42 +140,10 @@ def _generations(folder: SweepFolder, base: Base, wanted: Sweep, judge: Judge) -
     return generations(folder, base, wanted, judge, limit)
 
 
-def _print_plan(base: Base, generation: Generation) -> None:
-    """A row for each program: its members, what they share, what it takes."""
-    rows, total = [], 0.0
-    for number, job in enumerate(generation.jobs):
-        cost = estimate(base.arguments(without_origin(job.members[0].settings)))
-        seconds = cost.seconds_per_step * cost.steps * len(job.members)
-        memory = cost.shared_bytes + cost.member_bytes * len(job.members)
-        shared = ", ".join(f"{key}={text}" for key, text in job.shared.items()) or "-"
-        rows.append((str(number), str(len(job.members)), f"{memory / 2**20:,.0f} MiB", duration(seconds), shared))
-        total += seconds
-    print_table(("program", "members", "memory", "time", "what its members share"), rows, right=("members",))
-    members = sum(len(job.members) for job in generation.jobs)
-    print(
-        f"{len(generation.points)} points, {members} trainings, {len(rows)} programs; one training after the other "
-        f"about {duration(total)}, without evaluations"
-    )
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
 def _tell(folder: SweepFolder, base: Base, wanted: Sweep, judge: Judge) -> int:
     """The points, by value; 1 where something failed."""
     found = points(folder, base, judge)
-    header = (*wanted.keys, f"validation/{judge.metric}", f"test/{judge.metric}", "seeds")
-    rows = [
-        (
-            *(point.settings.get(key, "-") for key in wanted.keys),
-            str(point.value or point.ended),
-            str(point.test(judge.metric) or "-"),
-            str(len(point.sound)),
-        )
-        for point in found
-    ]
-    print_table(header, rows)
+    print_points(found, wanted, judge)
     failed = {row.run: row.failed for point in found for row in point.rows if row.failed}
     for run, reason in failed.items():
         print(f"failed: {folder.path / 'runs' / run}: {reason}", file=sys.stderr)

@@ -4,6 +4,8 @@ Nothing is remembered but in the sweep's folder, so a sweep that was killed goes
 finished is read, what was begun resumes from its checkpoints, and no job is done twice.
 """
 
+import json
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -23,6 +25,7 @@ from dlvr_jax.training.signals import interruptible
 
 FRUITLESS = 10  # times that a job may be killed without having got further
 PAUSE = 0.5  # seconds between two looks
+TAIL = 65_536  # bytes, more than the last line of metrics has
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Driver:
     engine: Engine
     workers: int
     tell: Callable[[str], None]  # a line for each job that ends
+    watch: Callable[[int, int], None]  # twice a second: steps done over all members, members that are done
     stopping: Event = field(default_factory=Event)
     gathering: Lock = field(default_factory=Lock)
 
@@ -50,8 +54,10 @@ class Driver:
         train = partial(self._train, until=until, places=places or {})
         with interruptible() as interrupt, ThreadPoolExecutor(self.workers) as pool:
             futures |= {pool.submit(train, job): job for job in self._to_do(jobs, until)}
+            runs = self._runs(jobs)
             while futures:
                 done, _ = wait(futures, PAUSE, FIRST_COMPLETED)
+                self.watch(*_sums(runs))
                 if interrupt.signal is not None:
                     self._stop(pool)
                     raise Stopped(interrupt.signal, 0)
@@ -62,6 +68,12 @@ class Driver:
                         raise error
                     self.tell(self._outcome(job))
                     futures |= {pool.submit(train, half): half for half in self._to_do([job], until)}
+                    runs = self._runs(jobs)
+            self.watch(*_sums(runs))
+
+    def _runs(self, jobs: Sequence[Job]) -> list[tuple[Run, int]]:
+        """Of each job as it is now, with how many members it has."""
+        return [(self.folder.run(job, self.base), len(job.members)) for job in self.folder.leaves(jobs, self.base)]
 
     def _stop(self, pool: ThreadPoolExecutor) -> None:
         self.stopping.set()
@@ -131,3 +143,20 @@ def _in_use(run: Run) -> bool:
 def _progress(run: Run) -> int:
     """The step that a resumption would go on from."""
     return max(steps(run.checkpoints), default=0)
+
+
+def _sums(runs: Sequence[tuple[Run, int]]) -> tuple[int, int]:
+    """Steps done over all members, and how many members are done."""
+    steps = sum(_logged(run) * members for run, members in runs)
+    return steps, sum(members for run, members in runs if (run.path / "summary.json").exists())
+
+
+def _logged(run: Run) -> int:
+    """The last step that it has logged, from the end of the file."""
+    try:
+        with (run.path / "metrics.jsonl").open("rb") as file:
+            file.seek(max(file.seek(0, os.SEEK_END) - TAIL, 0))
+            whole = file.read().rpartition(b"\n")[0].rpartition(b"\n")[2]
+        return int(json.loads(whole)["step"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0

@@ -51,7 +51,7 @@ class Scripted:
 def driven(path: Path, ends: Callable[[int, int], Ended], limit: int = 64) -> tuple[SweepFolder, list[Job], Scripted]:
     folder, engine = SweepFolder(path), Scripted(ends)
     jobs = plan(BASE, dict(enumerate(POINTS)), (0, 1), lambda point: limit)
-    Driver(folder, BASE, engine, 2, lambda line: None).run(jobs)
+    Driver(folder, BASE, engine, 2, lambda line: None, lambda steps, done: None).run(jobs)
     return folder, jobs, engine
 
 
@@ -147,7 +147,7 @@ def test_an_engine_that_cannot_go_on_stops_the_other_trainings(tmp_path: Path) -
     engine = Refusing(ends)
     jobs = plan(BASE, dict(enumerate(POINTS)), (0, 1), lambda point: 1)
     with pytest.raises(UserError, match="no such partition"):
-        Driver(SweepFolder(tmp_path), BASE, engine, 2, lambda line: None).run(jobs)
+        Driver(SweepFolder(tmp_path), BASE, engine, 2, lambda line: None, lambda steps, done: None).run(jobs)
     assert stopped.is_set()
 
 
