@@ -1,7 +1,7 @@
 """How a population is computed, by measuring: what is fastest depends on the operations and the device."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, get_args
@@ -16,7 +16,8 @@ from dlvr_jax.training.population import Population
 from dlvr_jax.training.sharding import Placement
 
 REPEATS = 5  # of a call, after one that warms up
-MOST_UNROLLED = 16  # members on a device; more make a program that takes long to compile
+MOST_UNROLLED = 16  # members on a device
+LONGEST = 60.0  # seconds of compiling that unrolling may take
 
 
 @dataclass(frozen=True)
@@ -42,22 +43,37 @@ def forms(size: int, devices: int, at_most: int) -> list[Form]:
 def measure(
     population: Callable[[Form], Population], tried: list[Form], per_call: int, state: Any, batches: Batches
 ) -> dict[Form, float]:
-    """Seconds a step of each form, the median of a few calls; the state is left as it is."""
-    return {form: median(_seconds(population(form), form, per_call, state, batches)) / per_call for form in tried}
+    """Seconds a step of each form, the median of a few calls; the state is left as it is.
+
+    To unroll takes about as many times longer to compile than `map` as a device has members: not where that is long.
+    """
+    seconds: dict[Form, float] = {}
+    compiling: dict[Form, float] = {}
+    for form in tried:
+        one = population(form)
+        if form.strategy == "unroll" and compiling[Form("map", form.devices)] * one.size / form.devices > LONGEST:
+            continue
+        started = time.perf_counter()
+        step = _step(one, form, per_call, state, batches)
+        compiling[form] = time.perf_counter() - started
+        seconds[form] = median([step() for _ in range(1 + REPEATS)][1:]) / per_call
+    return seconds
 
 
-def _seconds(one: Population, form: Form, per_call: int, state: Any, batches: Batches) -> Iterator[float]:
+def _step(one: Population, form: Form, per_call: int, state: Any, batches: Batches) -> Callable[[], float]:
+    """The compiled program; called, it gives the seconds that it takes."""
     split = Split.place(batches, Placement.over(form.devices, members=True))
     sent = split.first_call(per_call, one.micro)
-    program = None
-    for repeat in range(1 + REPEATS):
+    program = train_program(one, per_call, split.placement.state(state), split.resident, sent)
+
+    def step() -> float:
         own = split.placement.state(jax.tree.map(lambda leaf: leaf.copy(), state))  # the program uses it up
-        program = program or train_program(one, per_call, own, split.resident, sent)
         jax.block_until_ready(own)
         started = time.perf_counter()
         jax.block_until_ready(program(own, split.resident, sent))
-        if repeat:
-            yield time.perf_counter() - started
+        return time.perf_counter() - started
+
+    return step
 
 
 def fastest(seconds: Mapping[Form, float]) -> Form:
