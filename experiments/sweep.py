@@ -33,7 +33,7 @@ from dlvr_jax.sweeps.space import Settings, Sweep, read
 from dlvr_jax.training.loop import Stopped
 from experiments.command import arguments, main
 
-LAUNCHERS = ("local", "slurm")
+LAUNCHERS = ("local", "slurm", "ray")
 
 
 def sweep(argv: Sequence[str]) -> int:
@@ -45,6 +45,7 @@ def sweep(argv: Sequence[str]) -> int:
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="programs at once (default: 1)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="keep the points as JSON there too")
     parser.add_argument("--launcher", choices=LAUNCHERS, default="local", help="where programs run (default: local)")
+    parser.add_argument("--address", metavar="HOST:PORT", default="auto", help="of the Ray cluster (default: auto)")
     parser.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     parser.add_argument("--retry", choices=("failed",), help="try again what failed")
     known, rest = parser.parse_known_args(argv)
@@ -66,7 +67,7 @@ def sweep(argv: Sequence[str]) -> int:
         if known.retry:
             print(f"trying {folder.forgive()} failed programs again", file=sys.stderr)
         try:
-            engine = _engine(known.launcher, known.workers, options)
+            engine = _engine(known.launcher, known.workers, known.address, options)
             _train(folder, base, wanted, judge, engine, known.workers)
         except Stopped as stopped:
             print("stopped: the trainings have saved their states; the same command goes on", file=sys.stderr)
@@ -88,12 +89,16 @@ def _wanted(source: config.Source, base: Base) -> Sweep:
     return wanted
 
 
-def _engine(launcher: str, workers: int, options: Sequence[str]) -> Engine:
-    """What trains; Slurm's parts are imported only where they are asked for."""
+def _engine(launcher: str, workers: int, address: str, options: Sequence[str]) -> Engine:
+    """What trains; Slurm's and Ray's parts are imported only where they are asked for."""
     if launcher == "slurm":
         from dlvr_jax.sweeps.engines.slurm import Slurm
 
         return Slurm(options)
+    if launcher == "ray":
+        from dlvr_jax.sweeps.engines.ray import Ray
+
+        return Ray(address, workers)
     return Local(workers)
 
 
