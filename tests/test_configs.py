@@ -31,7 +31,8 @@ def test_the_loss_falls(path: str) -> None:
 @every_config
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_every_parameter_has_a_finite_gradient_that_is_not_zero(path: str, precision: str) -> None:
-    experiment = plain(path, train__precision=precision, optimizer__learning_rate="0.01")
+    own = repr(tiny(path).flat["optimizer.learning_rate"])  # large enough for parameters behind layers that are zero
+    experiment = plain(path, train__precision=precision, optimizer__learning_rate=own)
     before = jax.device_get(state_of(experiment))
     after, _ = run_steps(experiment, state_of(experiment), 3)
     for name, leaf in named_leaves(jax.device_get(after.params)).items():
@@ -138,10 +139,15 @@ def _tolerance(loss: str) -> dict[str, float]:
 
 
 def _assert_same_update(before, a, b) -> None:
-    """What two forms added to the parameters differs by the rounding of a gradient and of the parameter itself."""
+    """What two forms added to the parameters differs by the rounding of a gradient and of the parameter itself.
+
+    The gradient of a bias before a norm is zero but for the rounding of terms that cancel, as large as any gradient's;
+    the sum of n of them rounds by about sqrt(n) times that of one, here up to 56 (16 examples of 14 x 14 places).
+    """
     old, new, other = (named_leaves(jax.device_get(state.params)) for state in (before, a, b))
+    updates = {name: other[name] - leaf for name, leaf in old.items()}
+    largest = max(np.abs(update).max(initial=0) for update in updates.values())
     for name, leaf in old.items():
-        rounding = np.finfo(np.float32).eps * np.abs(leaf).max(initial=0)
-        update = other[name] - leaf
-        atol = GRADIENT * np.abs(update).max(initial=0) + rounding
-        np.testing.assert_allclose(new[name] - leaf, update, rtol=0, atol=atol, err_msg=name)
+        rounding = np.finfo(np.float32).eps * max(np.abs(leaf).max(initial=0), 10 * largest)
+        atol = GRADIENT * np.abs(updates[name]).max(initial=0) + rounding
+        np.testing.assert_allclose(new[name] - leaf, updates[name], rtol=0, atol=atol, err_msg=name)
