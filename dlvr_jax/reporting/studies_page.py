@@ -73,7 +73,7 @@ def text(study: Study) -> str:
     columns = [*study.keys, found["metric"], f"test/{metric}", "seeds", "time", "parameters"]
     rows = []
     for point in study.points:
-        settings = [point["settings"].get(key, "-") for key in study.keys]
+        settings = [brief(point["settings"].get(key, "-")) for key in study.keys]
         rows.append([*settings, *_measured(point, metric)])
     left_out = len(found["points"]) - len(rows)
     note = f"The best {len(rows)} of {len(found['points'])} points.\n\n" if left_out else ""
