@@ -18,11 +18,11 @@ Launch = Callable[..., subprocess.CompletedProcess[str]]
 def run_verb(
     *arguments: object, env: Mapping[str, str] | None = None, cwd: Path = ROOT
 ) -> subprocess.CompletedProcess[str]:
-    """`python -m experiments.VERB ...` in a process of its own, as launch.sh starts it."""
+    """`python -m experiments.VERB ...` in a process of its own, as launch.sh starts it, with room for wide tables."""
     verb, *rest = map(str, arguments)
     return subprocess.run(
         [sys.executable, "-m", f"experiments.{verb}", *rest],
-        env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "1000", **(env or {})},
         cwd=cwd,
         capture_output=True,
         text=True,
