@@ -115,11 +115,14 @@ def points(folder: SweepFolder, base: Base, judge: Judge) -> list[Point]:
 
 
 def judged(folder: SweepFolder, base: Base, generation: Generation, judge: Judge) -> dict[int, float]:
-    """The value of each point where its generation pauses or ends, a mean over its seeds; failed ones are left out."""
+    """The value of each point where its generation pauses or ends, a mean over its seeds.
+
+    Trainings that failed, and values that are not finite, which no search takes, are left out.
+    """
     values: dict[int, list[float]] = {}
     for row in rows(folder, base, generation.jobs, judge):
         value = row.value if generation.until is None else row.history.get(generation.until)
-        if value is not None:
+        if value is not None and math.isfinite(value):
             values.setdefault(row.point, []).append(value)
     return {number: fmean(own) for number, own in values.items()}
 

@@ -20,7 +20,10 @@ class Search:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._space = sweep.search
         self._study = optuna.create_study(
-            direction="minimize" if direction == "lower" else "maximize", sampler=_sampler(sweep), pruner=_pruner(sweep)
+            direction="minimize" if direction == "lower" else "maximize",
+            sampler=_sampler(sweep),
+            pruner=_pruner(sweep),
+            study_name="sweep",  # by which Hyperband draws brackets: one made up anew would prune otherwise each time
         )
         self._trials: list[Any] = []  # of each point, by its number
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dlvr_jax import check, config
-from dlvr_jax.sweeps.collect import Judge, points
+from dlvr_jax.sweeps.collect import Judge, judged, points
 from dlvr_jax.sweeps.comparison import Comparison, seconds
 from dlvr_jax.sweeps.importance import importances
 from dlvr_jax.sweeps.plan import Member
@@ -123,6 +123,13 @@ def test_values_that_are_not_finite_have_no_rank(tmp_path: Path) -> None:
     values = {0: float("inf"), 1: 0.5, 2: float("nan"), 3: 0.4}
     made = made_up_sweep(tmp_path, {"grid": RATES, "seeds": (0, 1)}, lambda m: values[m.point] if m.seed else 0.5)
     assert page_of(made) and comparison_of(made).ranks == {1: 1, 3: 2}
+
+
+def test_a_search_is_told_no_value_that_is_not_finite(tmp_path: Path) -> None:
+    values = {0: float("inf"), 1: 0.5, 2: float("nan")}
+    made = made_up_sweep(tmp_path, {"grid": {"optimizer.learning_rate": (0.1, 0.2, 0.3)}}, lambda m: values[m.point])
+    (generation,) = made.folder.generations()
+    assert judged(made.folder, made.base, generation, made.judge) == {1: 0.5}
 
 
 def test_the_best_of_a_training_is_that_of_its_numbers() -> None:

@@ -63,6 +63,9 @@ def test_the_weak_are_ended_at_the_rungs_and_the_best_goes_on(pruner: str | None
     search.tell(dict.fromkeys(search.ask(2), 0.5))
     values = {number: float(number * 5 % 11) for number in search.ask(9)}
     ended = search.prune(10, values)
+    again = Search(sweep, "lower")
+    again.tell(dict.fromkeys(again.ask(2), 0.5))
+    assert again.ask(9) and again.prune(10, values) == ended  # as a sweep that goes on asks again
     assert min(values, key=values.__getitem__) not in ended
     assert bool(ended) == (pruner in ("asha", "hyperband"))  # a median is one of trainings that went on to the end
     search.tell({number: 0.1 for number in values if number not in ended})
