@@ -199,6 +199,13 @@ def parse(text: str, field: Field) -> Any:
     return normal(value, field) if any(_fits(value, kind) for kind in field.types) else text
 
 
+def written(value: Any) -> str:
+    """A value as a flag has it, the way back of `parse`: 'none', 'true', '0.001', '(1, 2)', words as they are."""
+    if isinstance(value, str):
+        return value
+    return repr(value).lower() if value is None or isinstance(value, bool) else repr(value)
+
+
 def normal(value: Any, field: Field) -> Any:
     """One form for equal values: a whole number given for a float becomes one, a list becomes a tuple."""
     if isinstance(value, list | tuple):

@@ -8,6 +8,7 @@ from typing import Any
 from dlvr_jax.config import flatten
 from dlvr_jax.reporting.readable import duration, headline, number
 from dlvr_jax.run import Run
+from dlvr_jax.schema import written
 from dlvr_jax.sections import VARY
 
 POPULATION = "population."
@@ -74,7 +75,7 @@ def table(found: Sequence[Training]) -> tuple[tuple[str, ...], list[tuple[str, .
     for row, one in enumerate(found):
         rows.append(
             (
-                *(str(row), one.name, *(_text(one.config.get(key, MISSING)) for key in keys)),
+                *(str(row), one.name, *(written(one.config.get(key, MISSING)) for key in keys)),
                 *(number(one.measured.get(name)) for name in metrics),
                 *(number(one.outcome.get("failed") or None) for _ in failed),
                 *(MISSING if one.seconds is None else duration(one.seconds), number(one.parameters)),
@@ -88,8 +89,3 @@ def _differing(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     """Keys that have not the same value everywhere, in the order in which they turn up."""
     keys = dict.fromkeys(key for config in configs for key in config)
     return [key for key in keys if len({json.dumps(config.get(key, MISSING)) for config in configs}) > 1]
-
-
-def _text(value: Any) -> str:
-    """As a flag has it."""
-    return value if isinstance(value, str) else str(value).lower()

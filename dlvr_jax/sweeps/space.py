@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from dlvr_jax.errors import UserError
-from dlvr_jax.schema import Between, Count, fault_of, fields_of, nearest
+from dlvr_jax.schema import Between, Count, fault_of, fields_of, nearest, written
 
 Settings = dict[str, str]  # of config keys, as flags have them
 KINDS = {"log_uniform": 2, "uniform": 2, "integers": 2, "choice": None}  # of a dimension, and how many values it takes
@@ -86,8 +86,8 @@ def points_of(sweep: Sweep) -> list[Settings]:
 
 
 def as_text(settings: Mapping[str, Any]) -> Settings:
-    """Settings as flags have them: 'none', 'true', '0.001', '(1, 2)', words as they are."""
-    return {key: value if isinstance(value, str) else repr(value).lower() for key, value in settings.items()}
+    """Settings as flags have them."""
+    return {key: written(value) for key, value in settings.items()}
 
 
 def _fault(name: str, value: Any) -> str | None:

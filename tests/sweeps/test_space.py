@@ -17,6 +17,11 @@ def test_points_are_combined_with_the_grid_in_the_order_in_which_they_are_writte
     assert sweep.keys == ["a", "b", RATE, WIDTH]
 
 
+def test_texts_in_lists_keep_their_letters() -> None:
+    (point,) = points_of(read(dict(points=({"a": ("Max", None), "b": True},), seeds=(0, 1)), "f"))
+    assert point == {"a": "('Max', None)", "b": "true"}
+
+
 def test_equal_points_are_one() -> None:
     assert points_of(read(dict(points=({"a": 1}, {"a": 1}, {"a": 2})), "f")) == [{"a": "1"}, {"a": "2"}]
 
