@@ -15,7 +15,7 @@ from dlvr_jax import config, guarantee, runtime
 from dlvr_jax.build import Experiment, build
 from dlvr_jax.check import Complete
 from dlvr_jax.choose_strategy import form_of
-from dlvr_jax.errors import OutOfMemory, UserError
+from dlvr_jax.errors import OutOfMemory, UserError, said
 from dlvr_jax.finish import finish
 from dlvr_jax.recorded import complete_of, origin_of, refuse_other_data
 from dlvr_jax.reporting import console
@@ -102,8 +102,7 @@ def launch(start: Start) -> int:
             return _train(run, start, experiment, count)
         except (jax.errors.JaxRuntimeError, MemoryError) as error:
             if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
-                said = str(error).partition("\n")[0]
-                raise OutOfMemory(f"out of memory: {said}; try a smaller {_smaller(start)}") from error
+                raise OutOfMemory(f"out of memory: {said(error)}; try a smaller {_smaller(start)}") from error
             raise
 
 
@@ -148,7 +147,8 @@ def _refuse_what_is_no_run_of(run: Run, start: Start) -> None:
 def _train(run: Run, start: Start, experiment: Experiment, count: CompileCount) -> int:
     first = _first_state(experiment)
     task, measured = _task(run, start, experiment, first)
-    experiment = dataclasses.replace(experiment, devices=getattr(task, "devices", experiment.devices))
+    if isinstance(task, Population):
+        experiment = dataclasses.replace(experiment, devices=task.devices)
     placement = Placement.over(experiment.devices, experiment.is_population)
     state = placement.state(first, task.micro)
     if start.origin is not None and not steps(run.checkpoints):

@@ -19,6 +19,7 @@ from dlvr_jax.build import build
 from dlvr_jax.errors import UserError
 from dlvr_jax.extract import Place
 from dlvr_jax.reporting.console import Progress
+from dlvr_jax.schema import Between
 from dlvr_jax.sweeps.collect import Judge, judge_of, places, points
 from dlvr_jax.sweeps.driver import Driver
 from dlvr_jax.sweeps.engines.engine import Engine
@@ -42,7 +43,7 @@ def sweep(argv: Sequence[str]) -> int:
     parser.add_argument("config", metavar="CONFIG", help="configs/FAMILY/NAME.py, or with an argument NAME.py:tiny")
     parser.add_argument("--workdir", type=Path, help="the sweep's folder (default: runs/sweeps/NAME-FINGERPRINT)")
     parser.add_argument("--sweep", metavar="FILE", help="the file with get_sweep (default: CONFIG)")
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="programs at once (default: 1)")
+    parser.add_whole("--workers", Between(1, 1000), default=1, metavar="N", help="programs at once (default: 1)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="keep the points as JSON there too")
     parser.add_argument("--launcher", choices=LAUNCHERS, default="local", help="where programs run (default: local)")
     parser.add_argument("--address", metavar="HOST:PORT", default="auto", help="of the Ray cluster (default: auto)")
@@ -50,8 +51,6 @@ def sweep(argv: Sequence[str]) -> int:
     parser.add_argument("--retry", choices=("failed",), help="try again what failed")
     known, rest = parser.parse_known_args(argv)
     options = [flag for flag in rest if known.launcher == "slurm" and flag.startswith("--slurm.")]
-    if known.workers < 1:
-        raise UserError(f"--workers {known.workers}: must be at least 1")
     jax.config.update("jax_platforms", "cpu")  # of this process, which only looks at shapes: devices are for trainings
     source = config.find(known.config)
     base = Base(source, config.load(source), config.flags([flag for flag in rest if flag not in options]))

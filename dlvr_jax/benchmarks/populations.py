@@ -10,7 +10,6 @@ import jax
 import numpy as np
 
 from dlvr_jax.build import Experiment
-from dlvr_jax.data.prefetch import payloads
 from dlvr_jax.tasks.task import Task
 from dlvr_jax.training.compiled import initial_state, train_program
 from dlvr_jax.training.evaluation import Split
@@ -56,9 +55,8 @@ def _step(task: Task, experiment: Experiment, placement: Placement) -> Step:
     many = experiment.is_population
     seed: Any = np.array(experiment.seeds, np.uint32) if many else experiment.seed
     hyper = stacked(experiment.hypers) if many else experiment.hyper
-    batches = experiment.training_batches()
-    split = Split.place(batches, placement)
-    payload = placement.rows(next(payloads(batches, 0, 1, per_call=1)), int(task.micro > 1))
+    split = Split.place(experiment.training_batches(), placement)
+    payload = split.first_call(1, task.micro)
     state = placement.state(initial_state(task, seed, hyper, experiment.example_batch), task.micro)
     program = train_program(task, 1, state, split.resident, payload)
     holder = [state]

@@ -101,4 +101,7 @@ def _free_bytes() -> int:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except UserError as fault:
+        sys.exit(str(fault))

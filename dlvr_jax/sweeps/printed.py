@@ -22,9 +22,10 @@ def print_plan(base: Base, generation: Generation) -> None:
         rows.append((str(number), str(len(job.members)), f"{memory / 2**20:,.0f} MiB", duration(seconds), shared))
         total += seconds
     print_table(("program", "members", "memory", "time", "what its members share"), rows, right=("members",))
-    members = sum(len(job.members) for job in generation.jobs)
+    members = [member for job in generation.jobs for member in job.members]
+    points = {member.point for member in members}
     print(
-        f"{len(generation.points)} points, {members} trainings, {len(rows)} programs; one training after the other "
+        f"{len(points)} points, {len(members)} trainings, {len(rows)} programs; one training after the other "
         f"about {duration(total)}, without evaluations"
     )
 

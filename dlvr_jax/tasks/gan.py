@@ -17,13 +17,12 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Key
 
 from dlvr_jax.displays import Display, Images
-from dlvr_jax.errors import UserError
 from dlvr_jax.metrics.features import FeatureNet
 from dlvr_jax.metrics.generative import sliced_wasserstein
 from dlvr_jax.metrics.modes import mode_metrics
 from dlvr_jax.schema import Between, Number
 from dlvr_jax.tasks.from_loss import Optimizer, averaged, frozen_unless
-from dlvr_jax.tasks.gan_losses import Kind, clipped, discriminator_losses, generator_losses, gradient_norms
+from dlvr_jax.tasks.gan_losses import Kind, check_model, clipped, discriminator_losses, generator_losses, gradient_norms
 from dlvr_jax.tasks.image_quality import DIRECTIONS, image_quality, quality_table
 from dlvr_jax.tasks.players import Player, moved, only_of
 from dlvr_jax.tasks.shown.generated import as_bytes, as_signed, scattered, side_by_side, slerp
@@ -97,11 +96,8 @@ class GAN:
         z = jnp.zeros((len(real), self.model.latent))
         variables = dict(self.model.init({"params": Keys(seed, 0).shared(Purpose.INIT)}, z, real, train=False))
         params = variables.pop("params")
-        if self.kind == "wasserstein_gp" and "discriminator" in variables.get("batch_stats", {}):
-            raise UserError(
-                "task.kind = wasserstein_gp: its penalty is on each example's own slope, and the discriminator of "
-                f"{type(self.model).__name__} normalises over the batch; use model.name = gan.wgan_gp.WGANGP"
-            )
+        if self.kind == "wasserstein_gp":
+            check_model(self.model, variables)
         opt_state = {name: self.optimizer(hyper).init(own) for name, own in params.items()}
         average = None if hyper["train.ema"] is None else (params, variables)
         zero = jnp.zeros((), jnp.int32)

@@ -1,14 +1,15 @@
 """What the players of a GAN lower, from scores: each a loss per example, (batch,)."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from dlvr_jax.errors import UserError
 from dlvr_jax.schema import Number
-from dlvr_jax.tasks.task import Params
+from dlvr_jax.tasks.task import Params, Variables
 
 Kind = Literal["non_saturating", "minimax", "wasserstein", "wasserstein_gp"]
 Scores = Float[Array, " batch"]
@@ -45,6 +46,15 @@ def gradient_norms(
     gradient = jax.grad(lambda x: scores(x).sum())(mix * real + (1 - mix) * fake)
     squared = (gradient**2).sum(range(1, gradient.ndim))
     return jnp.sqrt(squared + 1e-12)  # the root has no derivative at 0
+
+
+def check_model(model: Any, variables: Variables) -> None:
+    """Raises UserError where the critic sees other examples beside each one: see `gradient_norms`."""
+    if "discriminator" in variables.get("batch_stats", {}):
+        raise UserError(
+            "task.kind = wasserstein_gp: its penalty is on each example's own slope, and the discriminator of "
+            f"{type(model).__name__} normalises over the batch; use model.name = gan.wgan_gp.WGANGP"
+        )
 
 
 def clipped(params: Params, bound: Number) -> Params:
