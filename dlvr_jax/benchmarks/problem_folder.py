@@ -28,6 +28,6 @@ def write_problem(folder: Path, experiment: Experiment, state: State, batch: dic
         "device": "cuda" if jax.default_backend() == "gpu" else "cpu",
     }
     (folder / "problem.json").write_text(json.dumps(told), encoding="utf-8")
-    weights = traverse_util.flatten_dict({"params": state.params, **state.variables}, sep="/")
-    np.savez(folder / "weights.npz", **jax.device_get(weights))
+    weights: Any = jax.device_get(traverse_util.flatten_dict({"params": state.params, **state.variables}, sep="/"))
+    np.savez(folder / "weights.npz", **weights)
     np.savez(folder / "batch.npz", **{name: np.asarray(array) for name, array in batch.items()})
