@@ -30,4 +30,5 @@ def write_problem(folder: Path, experiment: Experiment, state: State, batch: dic
     (folder / "problem.json").write_text(json.dumps(told), encoding="utf-8")
     weights: Any = jax.device_get(traverse_util.flatten_dict({"params": state.params, **state.variables}, sep="/"))
     np.savez(folder / "weights.npz", **weights)
-    np.savez(folder / "batch.npz", **{name: np.asarray(array) for name, array in batch.items()})
+    arrays: Any = {name: np.asarray(array) for name, array in batch.items()}
+    np.savez(folder / "batch.npz", **arrays)

@@ -23,6 +23,7 @@ class Peer:
     network: nn.Module  # all that is trained
     step: Callable[[Batch], Tensor]  # one update; gives the mean loss before it
     infer: Callable[[Batch], dict[str, Tensor]]  # what our task's `predict` says of the batch's examples
+    draws: bool = False  # whether the step draws random numbers, so that its losses cannot be ours
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,18 @@
 """Made-up data with the spec of a real set: for tests and for every config's `tiny`. No disk, no network."""
 
 import dataclasses
+from collections.abc import Callable
 from importlib import import_module
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from dlvr_jax.data.order import permutation
 from dlvr_jax.data.sources import SPLITS, Arrays, InMemory, Source, Spec
-from dlvr_jax.data.tokenizers import Tokenizer
+from dlvr_jax.data.tokenizers import Listed, Tokenizer
 from dlvr_jax.errors import UserError
-from dlvr_jax.schema import Between
+from dlvr_jax.schema import Between, Count
 
 _COUNT = Between(1, 1_000_000)
 _NOISE = 0.5  # standard deviation of the noise, where the pattern of a class has 0.87
@@ -24,14 +25,52 @@ def made_up(
     train: Annotated[int, _COUNT] = 64,
     validation: Annotated[int, _COUNT] = 32,
     test: Annotated[int, _COUNT] = 32,
+    shape: tuple[Count, ...] | None = None,
+    kinds: Count | None = None,
     path: str | None = None,
 ) -> Source:
     """Random examples, learnable in a few steps, with the spec of the set `like`.
 
-    `path` is accepted, as every data set does, and not used: there are no files.
+    For speed tests at another size, `shape` is of an image (height, width, channels) or a window (tokens + 1,), and
+    `kinds` the number of classes, or of words. `path` is accepted, as every data set does, and not used.
     """
     spec = dataclasses.replace(_spec_of(like), splits=dict(zip(SPLITS, (train, validation, test), strict=True)))
+    return made_up_like(_resized(spec, shape, kinds))
+
+
+def made_up_like(spec: Spec) -> Source:
+    """Random examples of a spec.
+
+    Raises:
+        UserError: nobody knows how to make up its features.
+    """
+    if _maker(spec) is None:
+        raise UserError(f"{spec.name}: its features {', '.join(spec.features)} cannot be made up")
+    spec = dataclasses.replace(
+        spec, tokenizer=_without_files(spec.tokenizer), target_tokenizer=_without_files(spec.target_tokenizer)
+    )
     return InMemory(spec, lambda split: _arrays(spec, split))
+
+
+def _resized(spec: Spec, shape: tuple[int, ...] | None, kinds: int | None) -> Spec:
+    """With other images or windows, classes or words.
+
+    Raises:
+        UserError: the set has no such images, windows, classes or words.
+    """
+    name, feature = next(iter(spec.features.items()))
+    if shape is not None and (name not in ("image", "tokens") or len(shape) != len(feature.shape)):
+        raise UserError(f"data.shape = {shape}: the {name} of data.like = {spec.name} is of {feature.shape}")
+    changes: dict[str, Any] = {}
+    if shape is not None:
+        changes["features"] = {**spec.features, name: dataclasses.replace(feature, shape=shape)}
+        if name == "image" and len(spec.mean) != shape[-1]:
+            changes |= {"mean": spec.mean[:1] * shape[-1], "std": spec.std[:1] * shape[-1]}
+    if kinds is not None and spec.num_classes is not None:
+        changes |= {"num_classes": kinds, "class_names": tuple(map(str, range(kinds)))}
+    elif kinds is not None:
+        changes["tokenizer"] = Listed(tuple(map(str, range(kinds))), unknown=0)
+    return dataclasses.replace(spec, **changes)
 
 
 def _spec_of(like: str) -> Spec:
@@ -40,11 +79,7 @@ def _spec_of(like: str) -> Spec:
         spec: Spec = getattr(module, like)().spec
     except (ImportError, AttributeError, TypeError) as error:
         raise UserError(f"data.like = {like!r} is no data set whose spec is known without its files") from error
-    if not any(set(features) == set(spec.features) for features in _MAKERS):
-        raise UserError(f"data.like = {like!r}: its features {', '.join(spec.features)} cannot be made up")
-    return dataclasses.replace(
-        spec, tokenizer=_without_files(spec.tokenizer), target_tokenizer=_without_files(spec.target_tokenizer)
-    )
+    return spec
 
 
 def _without_files(tokenizer: Tokenizer | None) -> Tokenizer | None:
@@ -54,8 +89,13 @@ def _without_files(tokenizer: Tokenizer | None) -> Tokenizer | None:
 
 
 def _arrays(spec: Spec, split: str) -> Arrays:
-    make = next(maker for features, maker in _MAKERS.items() if set(features) == set(spec.features))
+    make = _maker(spec)
+    assert make is not None
     return make(spec, spec.splits[split], SPLITS.index(split))
+
+
+def _maker(spec: Spec) -> Callable[[Spec, int, int], Arrays] | None:
+    return next((maker for features, maker in _MAKERS.items() if set(features) == set(spec.features)), None)
 
 
 def _images(spec: Spec, count: int, number: int) -> Arrays:

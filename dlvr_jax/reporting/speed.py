@@ -1,0 +1,92 @@
+"""The rows of a benchmark (see `benchmarks/row.py`) as a line, a table and a chart."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dlvr_jax.reporting.drawing import LINES, MUTED, TEXT, Drawing
+from dlvr_jax.reporting.readable import duration, number
+
+Row = Mapping[str, Any]
+COLUMNS = (
+    "config",
+    "ms a step",
+    "p10 to p90",
+    "examples/s",
+    "GFLOP/s",
+    "of peak",
+    "memory",
+    "compile",
+    "first step",
+    "loop",
+    "inference, ms",
+)
+COMPARED = ("PyTorch, ms", "ratio", "inference ratio")
+
+
+def line(row: Row) -> str:
+    """One config in a line, for who waits."""
+    beside = f", {row['ratio']:.2f} of {row['peer']['name']}" if "ratio" in row else ""
+    return f"{row['config']}: {1000 * row['seconds_per_step']:.2f} ms a step{beside}"
+
+
+def table(rows: Sequence[Row]) -> tuple[tuple[str, ...], list[list[str]]]:
+    """Header and cells; with the peer's columns where a row has one."""
+    compared = any("ratio" in row for row in rows)
+    return (*COLUMNS, *(COMPARED if compared else ())), [_cells(row, compared) for row in rows]
+
+
+def _cells(row: Row, compared: bool) -> list[str]:
+    step, low, high = (row[f"seconds_per_step{end}"] for end in ("", "_p10", "_p90"))
+    cells = [
+        _short(row),
+        f"{1000 * step:.2f}",
+        f"{1000 * low:.2f} to {1000 * high:.2f}",
+        number(round(row["examples_per_second"])),
+        number(row["flops_per_step"] / step / 1e9),
+        f"{row['utilisation']:.0%}",
+        "-" if row["peak_bytes"] is None else f"{row['peak_bytes'] / 2**20:,.0f} MiB",
+        duration(row["compile_seconds"]),
+        duration(row["seconds_to_first_step"]),
+        f"{row['loop_overhead']:.2f}",
+        f"{1000 * row['inference_seconds']:.2f}",
+    ]
+    if not compared:
+        return cells
+    if "ratio" not in row:
+        return [*cells, "-", "-", "-"]
+    beside = f"{1000 * row['peer']['seconds_per_step']:.2f} {row['peer']['name'].rpartition(', ')[2]}"
+    return [*cells, beside, f"{row['ratio']:.2f}", f"{row['inference_ratio']:.2f}"]
+
+
+def chart(rows: Sequence[Row]) -> str:
+    """An SVG file: ours over the peer's time where there is one, else the share of the device's peak."""
+    compared = [row for row in rows if "ratio" in row]
+    shown = compared or rows
+    values = [row["ratio"] if compared else row["utilisation"] for row in shown]
+    label = "training step over PyTorch's: under 1 is faster" if compared else "share of the device's measured peak"
+    with Drawing(label, 32.0 * len(shown) + 50) as drawing:
+        axes = drawing.axes
+        for place, (row, value) in enumerate(zip(shown, values, strict=True)):
+            axes.barh(-place, value, height=0.36, color=LINES[0])
+            axes.text(0, 0.4 - place, _short(row), fontsize=9.5, va="center")
+            axes.text(value, -place, f" {value:.2f}", fontsize=9.5, va="center", color=TEXT)
+        if compared:
+            axes.axvline(1, color=MUTED, linewidth=1)
+        axes.set_yticks([])
+        axes.set_ylim(0.4 - len(shown), 0.75)
+        axes.set_xlim(0, 1.15 * max(values))
+        axes.grid(axis="x")
+        axes.tick_params(length=0)
+        axes.set_xlabel(label)
+    return re.sub(r"var\(--\w+, (#\w+)\)", r"\1", drawing.svg).replace("currentColor", "#6b7280") + "\n"
+
+
+def operations(found: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, ...], list[list[str]]]:
+    """Header and cells of the dearest operations of a profile."""
+    rows = [[one["what"], one["name"], f"{1000 * one['seconds']:.2f}", f"{one['share']:.0%}"] for one in found]
+    return ("operation", "in the program", "ms", "share"), rows
+
+
+def _short(row: Row) -> str:
+    return str(row["config"]).removeprefix("configs/").removesuffix(".py")

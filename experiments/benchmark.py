@@ -1,0 +1,146 @@
+"""`./launch.sh benchmark [CONFIG ...] [--against torch] [--out FILE.json] [--profile DIR]`: how fast configs train.
+
+Steps are those of a config on made-up examples of its data's shapes, so no data are needed. `--against torch` measures
+the same networks in PyTorch in turn with ours (see `benchmarks/peers`), without what they do not have: augmentation,
+dropout, averaging. PyTorch may belong to another Python: name that by `DLVR_TORCH_PYTHON`.
+"""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from statistics import geometric_mean
+from typing import Any
+
+from dlvr_jax import check, config, runtime
+from dlvr_jax.atomic_write import write_text
+from dlvr_jax.benchmarks.plain import plain_flags
+from dlvr_jax.benchmarks.row import Settings, measure
+from dlvr_jax.errors import UserError
+from dlvr_jax.reporting import speed
+from dlvr_jax.reporting.tables import print_table
+from dlvr_jax.schema import Between
+from experiments.command import arguments, main
+
+# A net of each kind; on an accelerator two large ones more.
+SMALL: dict[str, dict[str, str]] = {
+    "configs/cnn/lenet5_fashion_mnist.py": {},
+    "configs/modern_cnn/resnet20_fashion_mnist.py": {},
+    "configs/modern_cnn/resnet18_fashion_mnist.py": {},
+    "configs/modern_rnn/lstm_shakespeare_1m.py": {},
+    "configs/modern_rnn/gru_shakespeare_1m.py": {},
+    "configs/transformer/gpt_shakespeare_1m.py": {
+        "model.width": "256",
+        "model.num_heads": "8",
+        "train.batch_size": "8",
+    },
+    "configs/transformer/vit_fashion_mnist.py": {},
+    "configs/gan/dcgan_fashion_mnist.py": {},
+    "configs/diffusion/ddpm_fashion_mnist.py": {},
+    "configs/ebm/deep_ebm_fashion_mnist.py": {},
+}
+LARGE: dict[str, dict[str, str]] = {
+    "configs/transformer/gpt2_made_up.py": {},
+    "configs/modern_cnn/resnet50_made_up.py": {},
+}
+
+
+def benchmark(argv: Sequence[str]) -> None:
+    """Prints a table as it grows; a config that cannot be measured is told and passed over."""
+    parser = arguments("benchmark", "Times a config's training step and its inference, alone or beside PyTorch's.")
+    parser.add_argument("configs", metavar="CONFIG", nargs="*", help="(default: a net of each kind)")
+    parser.add_argument("--against", choices=["torch"], help="measure the same nets in PyTorch in turn with ours")
+    parser.add_whole("--rounds", Between(2, 10_000), default=20, metavar="N", help="of blocks of steps (default: 20)")
+    parser.add_argument("--out", type=Path, metavar="FILE.json", help="keep the figures, and a chart beside them")
+    parser.add_argument("--profile", type=Path, metavar="DIR", help="write a trace of each config's steps there")
+    known, rest = parser.parse_known_args(argv)
+    given = config.flags(rest)
+    if known.out is not None and known.out.suffix != ".json":
+        raise UserError(f"--out {known.out}: must end in .json")
+    peer = _python_with_torch() if known.against else None
+    accelerated = _backend() != "cpu"
+    wanted: dict[str, dict[str, str]] = {name: {} for name in known.configs} or (SMALL | (LARGE if accelerated else {}))
+    flags = {name: _flags(name, own | given, bool(known.against)) for name, own in wanted.items()}
+    settings = Settings(known.rounds, peer, runtime.threads_at_hand(), 8192 if accelerated else 2048, known.profile)
+    rows, faults = [], []
+    for name in wanted:
+        try:
+            rows.append(measure(name, flags[name], settings))
+        except UserError as error:
+            faults += [f"{name}: {fault}" for fault in error.faults]
+            continue
+        print(speed.line(rows[-1]), flush=True)
+        if known.out is not None:
+            _write(known.out, rows)
+    _print_end(rows, known.out)
+    if faults:
+        raise UserError(*faults)
+
+
+def _flags(name: str, given: Mapping[str, str], compared: bool) -> dict[str, str]:
+    """What is set beside the config's own; for a comparison without what peers lack. Checked before any work."""
+    complete = check.complete(config.load(config.find(name)), dict(given))
+    plain = plain_flags(complete.flat) if compared else {}
+    return {**plain, **given}
+
+
+def _python_with_torch() -> str:
+    """The interpreter that the peers run in.
+
+    Raises:
+        UserError: it has no PyTorch.
+    """
+    python = os.environ.get("DLVR_TORCH_PYTHON") or sys.executable
+    try:
+        found = subprocess.run([python, "-c", "import torch"], capture_output=True, check=False)
+    except OSError as error:
+        raise UserError(f"DLVR_TORCH_PYTHON={python}: cannot be run ({error.strerror})") from None
+    if found.returncode:
+        raise UserError(
+            f"--against torch: {python} has no PyTorch; install it there (pip install torch transformers), or name "
+            "a Python that has it by DLVR_TORCH_PYTHON"
+        )
+    return python
+
+
+def _backend() -> str:
+    """JAX's platform, asked of another process: this one leaves the device to those that are measured."""
+    asked = [sys.executable, "-c", "import jax; print(jax.default_backend())"]
+    return subprocess.run(asked, capture_output=True, check=True, text=True).stdout.strip()
+
+
+def _write(out: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """The figures as JSON, and their chart."""
+    environment = rows[0]["environment"]
+    command = shlex.join(["./launch.sh", "benchmark", *sys.argv[1:]])
+    told = {"command": command, "date": date.today().isoformat(), **environment}
+    kept = [{key: value for key, value in row.items() if key != "environment"} for row in rows]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_text(out, json.dumps({**told, "rows": kept}, indent=1) + "\n")
+    write_text(out.with_suffix(".svg"), speed.chart(rows))
+
+
+def _print_end(rows: Sequence[Mapping[str, Any]], out: Path | None) -> None:
+    if not rows:
+        return
+    header, cells = speed.table(rows)
+    print()
+    print_table(header, cells, right=header[1:])
+    for row in rows:
+        if "operations" in row:
+            print(row["config"])
+            header, cells = speed.operations(row["operations"])
+            print_table(header, cells, right=("ms", "share"))
+    ratios = [row["ratio"] for row in rows if "ratio" in row]
+    if ratios:
+        print(f"training step over PyTorch's: geometric mean {geometric_mean(ratios):.2f}, at most {max(ratios):.2f}")
+    if out is not None:
+        print(f"figures  {out}\nchart    {out.with_suffix('.svg')}")
+
+
+if __name__ == "__main__":
+    main(benchmark)
