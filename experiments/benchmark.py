@@ -19,7 +19,7 @@ from typing import Any
 from dlvr_jax import check, config, runtime
 from dlvr_jax.atomic_write import write_text
 from dlvr_jax.benchmarks.plain import plain_flags
-from dlvr_jax.benchmarks.row import Settings, measure
+from dlvr_jax.benchmarks.row import Settings, measured
 from dlvr_jax.errors import UserError
 from dlvr_jax.reporting import speed
 from dlvr_jax.reporting.tables import print_table
@@ -55,6 +55,9 @@ def benchmark(argv: Sequence[str]) -> None:
     parser.add_argument("configs", metavar="CONFIG", nargs="*", help="(default: a net of each kind)")
     parser.add_argument("--against", choices=["torch"], help="measure the same nets in PyTorch in turn with ours")
     parser.add_whole("--rounds", Between(2, 10_000), default=20, metavar="N", help="of blocks of steps (default: 20)")
+    parser.add_whole(
+        "--prepare", Between(1, 1000), default=1, metavar="N", help="configs compiled at the same time (default: 1)"
+    )
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="keep the figures, and a chart beside them")
     parser.add_argument("--profile", type=Path, metavar="DIR", help="write a trace of each config's steps there")
     known, rest = parser.parse_known_args(argv)
@@ -66,14 +69,14 @@ def benchmark(argv: Sequence[str]) -> None:
     wanted: dict[str, dict[str, str]] = {name: {} for name in known.configs} or (SMALL | (LARGE if accelerated else {}))
     flags = {name: _flags(name, own | given, bool(known.against)) for name, own in wanted.items()}
     settings = Settings(known.rounds, peer, runtime.threads_at_hand(), 8192 if accelerated else 2048, known.profile)
-    rows, faults = [], []
-    for name in wanted:
-        try:
-            rows.append(measure(name, flags[name], settings))
-        except UserError as error:
-            faults += [f"{name}: {fault}" for fault in error.faults]
+    rows: list[dict[str, Any]] = []
+    faults = []
+    for name, found in measured(flags, settings, known.prepare):
+        if isinstance(found, UserError):
+            faults += [f"{name}: {fault}" for fault in found.faults]
             continue
-        print(speed.line(rows[-1]), flush=True)
+        rows.append(found)
+        print(speed.line(found), flush=True)
         if known.out is not None:
             _write(known.out, rows)
     _print_end(rows, known.out)

@@ -27,6 +27,7 @@ def main(folder: str, mode: str = "eager") -> None:
         "first_loss": None if made.draws else first_loss,
         "first_step_seconds": time.perf_counter() - started,
         "torch": torch.__version__,
+        "mode": mode,
     }
     commands = {"train": lambda n: _train(problem, made, n), "infer": lambda n: _infer(problem, made, n)}
     serve(told, commands, out)
