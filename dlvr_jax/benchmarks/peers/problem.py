@@ -24,6 +24,7 @@ class Peer:
     step: Callable[[Batch], Tensor]  # one update; gives the mean loss before it
     infer: Callable[[Batch], dict[str, Tensor]]  # what our task's `predict` says of the batch's examples
     draws: bool = False  # whether the step draws random numbers, so that its losses cannot be ours
+    fixed: int = 0  # of its parameters' numbers those that no update changes: biases that PyTorch has beyond ours
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,21 @@ class Problem:
         std = torch.tensor(self.data["std"], device=self.device)
         return ((images / 255 - mean) / std).permute(0, 3, 1, 2)
 
+    def check_is(self, *known: tuple[str, Any]) -> None:
+        """Raises UserError where the config differs from the one value of a key that this peer knows."""
+        for key, value in known:
+            if self.flat[key] != value:
+                raise UserError(f"{key} = {self.flat[key]}: the peer in PyTorch knows {value} alone")
+
     def check_plain(self) -> None:
         """Raises UserError where the config asks for what no peer does."""
         for key, flag in plain_flags(self.flat).items():
             raise UserError(f"{key} = {self.flat[key]}: the peers in PyTorch have none; give --config.{key}={flag}")
+
+
+def signed(images: Tensor) -> Tensor:
+    """Bytes (batch, height, width, channels) as floats in [-1, 1], (batch, channels, height, width).
+
+    In memory channels stay last.
+    """
+    return (images / 127.5 - 1).permute(0, 3, 1, 2)
