@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import date
+from functools import partial
 from pathlib import Path
 from statistics import geometric_mean
 from typing import Any
@@ -66,12 +67,14 @@ def benchmark(argv: Sequence[str]) -> None:
         raise UserError(f"--out {known.out}: must end in .json")
     peer = _python_with_torch() if known.against else None
     accelerated = _backend() != "cpu"
-    wanted: dict[str, dict[str, str]] = {name: {} for name in known.configs} or (SMALL | (LARGE if accelerated else {}))
+    wanted: dict[str, dict[str, str]] = {name: {} for name in known.configs} or ((LARGE if accelerated else {}) | SMALL)
     flags = {name: _flags(name, own | given, bool(known.against)) for name, own in wanted.items()}
-    settings = Settings(known.rounds, peer, runtime.threads_at_hand(), 8192 if accelerated else 2048, known.profile)
+    size, tell = 8192 if accelerated else 2048, partial(print, file=sys.stderr, flush=True)
+    threads = runtime.threads_at_hand()
+    settings = Settings(known.rounds, peer, threads, size, known.prepare, tell, known.profile)
     rows: list[dict[str, Any]] = []
     faults = []
-    for name, found in measured(flags, settings, known.prepare):
+    for name, found in measured(flags, settings):
         if isinstance(found, UserError):
             faults += [f"{name}: {fault}" for fault in found.faults]
             continue

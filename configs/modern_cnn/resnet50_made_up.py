@@ -18,7 +18,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.model.update(dict(name="modern_cnn.resnet.ResNet", depth=50))
 
     config.train.steps = 100
-    config.train.batch_size = 256
+    config.train.batch_size = 128
     config.train.log_every = 10
     config.train.eval_every = 100
     config.train.checkpoint_every = 100
@@ -27,7 +27,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.optimizer.update(dict(name="sgd", learning_rate=0.1, momentum=0.9, nesterov=True, l2=5e-5))
     config.optimizer.update(dict(schedule="cosine", warmup_steps=20))
 
-    config.eval.batch_size = 256
+    config.eval.batch_size = 128
 
     if arg == "tiny":
         config.data.update(dict(shape=(32, 32, 3), kinds=10))

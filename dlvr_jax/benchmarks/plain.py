@@ -10,6 +10,7 @@ OFF = {
     "augment.mixup": "none",
     "augment.rotation": "none",
     "augment.shift": "0",
+    "model.attention_dropout": "none",
     "model.dropout": "none",
     "task.data_noise": "none",
     "task.label_dropout": "none",

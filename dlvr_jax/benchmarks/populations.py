@@ -35,11 +35,14 @@ class Gain:
 def measure(alone: Experiment, population: Experiment, rounds: int) -> Gain:
     """All in turn, round after round, in one process; the first round warms up and does not count.
 
-    `alone` is a member's training, `population` that of all; both with one step a call.
+    `alone` is a member's training, `population` that of all, in the forms of the strategy that its config names; both
+    with one step a call.
     """
-    size = population.population.size
+    size, strategy = population.population.size, population.population.strategy
     steps: dict[Form | None, Step] = {None: _step(alone.task, alone, Placement.over(1))}
     for form in forms(size, 1, jax.local_device_count()):
+        if strategy not in ("auto", form.strategy):
+            continue
         placement = Placement.over(form.devices, members=True)
         steps[form] = _step(population.population_of(form), population, placement)
     taken: dict[Form | None, list[float]] = {form: [] for form in steps}

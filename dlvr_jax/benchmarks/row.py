@@ -4,7 +4,7 @@ import contextlib
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +34,8 @@ class Settings:
     peer_python: str | None  # the interpreter that has PyTorch; None measures ours alone
     threads: int
     peak_size: int  # of the matrices by which the device's peak is measured
+    at_once: int  # configs that are compiled side by side
+    tell: Callable[[str], None]  # of progress
     profile: Path | None = None  # where to leave a trace of each config's steps
 
 
@@ -57,10 +59,15 @@ def prepared(name: str, flags: Mapping[str, str], settings: Settings) -> Iterato
     """
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        environment = {"NPROC": str(settings.threads), "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+        environment = {
+            "NPROC": str(settings.threads),
+            "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # the sides share a device
+            "TORCHINDUCTOR_COMPILE_THREADS": str(max(1, settings.threads // settings.at_once)),
+        }
         given = [f"--config.{key}={value}" for key, value in flags.items()]
         command = [sys.executable, "-m", "dlvr_jax.benchmarks.ours", str(folder), name, *given]
         ours = stack.enter_context(Side(command, environment))
+        settings.tell(f"{name}: ours is compiled")
         peers = []
         if settings.peer_python is not None:
             command = [settings.peer_python, "-m", "dlvr_jax.benchmarks.peers", str(folder)]
@@ -68,6 +75,7 @@ def prepared(name: str, flags: Mapping[str, str], settings: Settings) -> Iterato
             # torch.compile needs a C++ compiler, and does not know every network
             with contextlib.suppress(UserError):
                 peers.append(stack.enter_context(Side([*command, "compiled"], environment)))
+            settings.tell(f"{name}: PyTorch's is ready, {' and '.join(peer.told['mode'] for peer in peers)}")
             _check_equal(ours.told, peers[0].told)
         yield Pair(name, flags, folder, ours, peers)
 
@@ -163,13 +171,13 @@ def _check_equal(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
 
 
 def measured(
-    configs: Mapping[str, Mapping[str, str]], settings: Settings, at_once: int
+    configs: Mapping[str, Mapping[str, str]], settings: Settings
 ) -> Iterator[tuple[str, dict[str, Any] | UserError]]:
     """The row of each config with its flags, or why there is none.
 
-    `at_once` configs are compiled side by side, and then measured one after the other, when nothing else runs.
+    Some are compiled side by side, and then measured one after the other, when nothing else runs.
     """
-    names = list(configs)
+    names, at_once = list(configs), settings.at_once
     for first in range(0, len(names), at_once):
         with contextlib.ExitStack() as stack, ThreadPoolExecutor(at_once) as pool:
             waiting = {

@@ -5,7 +5,7 @@ A mask is true where a query may look at a key. Keys and values are computed apa
 decoder can keep those of the past (a cache) and those of a memory instead of computing them anew for every token.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -69,16 +69,33 @@ def attend(
     v: Float[Array, "batch heads keys depth"],
     mask: Mask | None = None,
     *,
+    causal: bool = False,
     dropout: Number | None = None,
     key: Key[Array, ""] | None = None,
 ) -> tuple[Float[Array, "batch heads queries depth"], Float[Array, "batch heads queries keys"]]:
-    """The mean of the values by `attention_weights`, and those weights.
+    """The mean of the values by `attention_weights`, and those weights, which cost nothing where nobody uses them.
 
-    `dropout` (needs `key`) zeroes weights that are used, not those that are returned.
+    `dropout` (needs `key`) zeroes weights that are used, not those that are returned. `causal` says that the mask is
+    `causal_mask` from the first place on: then a GPU may compute the mean without the weights.
     """
     weights = attention_weights(q, k, mask)
+    if causal and dropout is None and _suits_cudnn(q):
+        return causal_mean(q, k, v, "cudnn"), weights
     used = weights if dropout is None or key is None else drop(weights, dropout, key)
     return jnp.einsum("bhqk,bhkd->bhqd", used.astype(v.dtype), v), weights
+
+
+def causal_mean(q: Heads, k: Heads, v: Heads, implementation: Literal["xla", "cudnn"]) -> Heads:
+    """`attend` under a causal mask, without the weights ("cudnn": Dao et al. 2022, https://arxiv.org/abs/2205.14135)."""
+    q, k, v = (x.swapaxes(1, 2) for x in (q, k, v))
+    return jax.nn.dot_product_attention(q, k, v, is_causal=True, implementation=implementation).swapaxes(1, 2)
+
+
+def _suits_cudnn(q: Heads) -> bool:
+    """Whether cuDNN has a kernel for such queries, and keys as many: 16-bit numbers, whole tiles."""
+    half = q.dtype in (jnp.bfloat16, jnp.float16)
+    *_, length, depth = q.shape
+    return jax.default_backend() == "gpu" and half and length % 64 == 0 and depth % 8 == 0 and depth <= 128
 
 
 class MultiHeadAttention(nn.Module):
@@ -115,15 +132,19 @@ class MultiHeadAttention(nn.Module):
         seen: KeysValues,
         mask: Mask | None = None,
         *,
+        causal: bool = False,
         positions: Int[Array, " queries"] | None = None,
         train: bool,
         dropout: Number | None = None,
     ) -> tuple[Float[Array, "batch queries width"], Float[Array, "batch heads queries keys"]]:
-        """What each query finds in `seen` (`keys_values` of itself, of a memory, or a cache), and the weights."""
+        """What each query finds in `seen` (`keys_values` of itself, of a memory, or a cache), and the weights.
+
+        `causal`: see `attend`.
+        """
         q = self._split(self.query(x))
         q = rotated(q, positions) if self.rotary else q
         key = self.make_rng("dropout") if train and dropout is not None else None
-        found, weights = attend(q, seen.keys, seen.values, mask, dropout=dropout, key=key)
+        found, weights = attend(q, seen.keys, seen.values, mask, causal=causal, dropout=dropout, key=key)
         self.sow("intermediates", "attention", weights)
         return self.output(found.swapaxes(1, 2).reshape(x.shape)), weights
 

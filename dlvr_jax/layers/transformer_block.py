@@ -88,6 +88,7 @@ class Block(nn.Module):
         x: Tokens,
         mask: Mask | None = None,
         *,
+        causal: bool = False,
         past: KeysValues | None = None,
         start: ArrayLike = 0,
         memory: KeysValues | None = None,
@@ -101,6 +102,7 @@ class Block(nn.Module):
         Args:
             x: tokens at the places `start`, `start + 1`, ...
             mask: of the self-attention.
+            causal: whether that is `causal_mask` from the first place on.
             past: a cache, in which `x` is written from `start` on before it is looked at; None: `x` sees itself alone.
             start: see `x`.
             memory: what `memory` made, for a block with `cross`.
@@ -114,7 +116,9 @@ class Block(nn.Module):
         def within(h: Tokens) -> tuple[Any, ...]:
             seen = self.attention.keys_values(h, places)
             seen = seen if past is None else past.written(seen, start)
-            found, weights = self.attention(h, seen, mask, positions=places, train=train, dropout=attention_dropout)
+            found, weights = self.attention(
+                h, seen, mask, causal=causal, positions=places, train=train, dropout=attention_dropout
+            )
             return found, seen, weights
 
         def across(h: Tokens) -> tuple[Any, ...]:

@@ -13,6 +13,7 @@ from dlvr_jax.layers.attention import (
     attend,
     attention_weights,
     causal_mask,
+    causal_mean,
     empty_cache,
     padding_mask,
 )
@@ -32,6 +33,30 @@ def test_attend_is_the_formula() -> None:
     found, ours = attend(*(jnp.asarray(x, jnp.float32) for x in (q, k, v)), causal_mask(5, 5))
     np.testing.assert_allclose(ours, weights, **F32)
     np.testing.assert_allclose(found, weights @ v, **F32)
+
+
+def value_and_gradients(function, *x: jax.Array) -> list[jax.Array]:
+    """Of each of two members of a population."""
+    found = jax.jit(jax.vmap(lambda *x: jax.value_and_grad(lambda *x: jnp.sum(function(*x) ** 2), (0, 1, 2))(*x)))(*x)
+    return [np.asarray(leaf, np.float32) for leaf in jax.tree.leaves(found)]
+
+
+def test_the_causal_mean_is_that_of_the_mask() -> None:
+    q, k, v = (normal(i, 2, 2, 3, 16, 8) for i in range(3))
+    ours = value_and_gradients(lambda *x: causal_mean(*x, "xla"), q, k, v)
+    theirs = value_and_gradients(lambda *x: attend(*x, causal_mask(16, 16))[0], q, k, v)
+    for found, expected in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)  # other sums of 16 terms
+
+
+@pytest.mark.skipif(jax.default_backend() != "gpu", reason="cuDNN's kernels are for GPUs")
+def test_the_kernel_of_a_gpu_computes_the_same() -> None:
+    q, k, v = (normal(i, 2, 2, 3, 128, 64) for i in range(3))
+    exact = value_and_gradients(lambda *x: attend(*x, causal_mask(128, 128))[0], q, k, v)
+    half = [x.astype(jnp.bfloat16) for x in (q, k, v)]
+    fused = value_and_gradients(lambda *x: attend(*x, causal_mask(128, 128), causal=True)[0].astype(jnp.float32), *half)
+    for found, expected in zip(fused, exact, strict=True):
+        assert np.abs(found - expected).max() < 0.03 * np.abs(expected).max()  # bfloat16 has 8 bits
 
 
 @given(seed=st.integers(0, 2**31 - 1), length=st.integers(1, 9), scale=st.sampled_from([0.0, 1.0, 1e3]))

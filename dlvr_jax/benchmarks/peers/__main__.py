@@ -23,7 +23,7 @@ def main(folder: str, mode: str = "eager") -> None:
     started = time.perf_counter()
     first_loss = float(made.step(problem.batch))
     told: dict[str, Any] = {
-        "parameters": sum(p.numel() for p in made.network.parameters() if p.requires_grad),
+        "parameters": sum(p.numel() for p in made.network.parameters()) - made.fixed,
         "first_loss": None if made.draws else first_loss,
         "first_step_seconds": time.perf_counter() - started,
         "torch": torch.__version__,

@@ -108,4 +108,4 @@ def peer(problem: Problem) -> Peer:
         with problem.autocast():
             return {"score": discriminate(signed(batch["image"]))}
 
-    return Peer(network, step, infer)
+    return Peer(network, step, infer, draws=True)

@@ -84,7 +84,7 @@ def peer(problem: Problem) -> Peer:
         with problem.autocast():
             return {"energy": energy(signed(batch["image"]))}
 
-    return Peer(network, step, infer)
+    return Peer(network, step, infer, draws=True)
 
 
 def uniform(like: Tensor) -> Tensor:

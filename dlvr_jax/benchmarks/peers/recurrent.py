@@ -14,11 +14,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from dlvr_jax.benchmarks.peers.problem import Batch, Peer, Problem
-from dlvr_jax.benchmarks.peers.training import updater
+from dlvr_jax.benchmarks.peers.training import UNREAL, next_tokens, updater
 from dlvr_jax.benchmarks.peers.weights import Weights, fill_network
 
 Carry = tuple[Tensor, ...]  # each (layers, batch, features): h and c of an LSTM, h of a GRU
-UNREAL = -100  # what cross_entropy leaves out
 
 
 class Recurrent(nn.Module):
@@ -62,7 +61,7 @@ def peer(problem: Problem) -> Peer:
         network.train()
         anew = batch["reset"] if "reset" in batch else torch.ones_like(batch["mask"])
         found, after = logits(batch, tuple(part.masked_fill(anew[:, None], 0) for part in carry))
-        loss = cross_entropy(found.flatten(0, 1), targets(batch).flatten(), ignore_index=UNREAL)
+        loss = cross_entropy(found.flatten(0, 1), next_tokens(batch).flatten(), ignore_index=UNREAL)
         update(loss)
         carry = tuple(part.detach().float() for part in after)
         return loss.detach()
@@ -71,16 +70,9 @@ def peer(problem: Problem) -> Peer:
     def infer(batch: Batch) -> dict[str, Tensor]:
         network.eval()
         found, _ = logits(batch, network.first(len(batch["tokens"])))
-        return {"loss": cross_entropy(found.mT, targets(batch), ignore_index=UNREAL, reduction="none")}
+        return {"loss": cross_entropy(found.mT, next_tokens(batch), ignore_index=UNREAL, reduction="none")}
 
-    return Peer(network, step, infer, fixed)
-
-
-def targets(batch: Batch) -> Tensor:
-    """The token after each, UNREAL beyond an example's length."""
-    tokens = batch["tokens"][:, 1:].long()
-    places = torch.arange(tokens.shape[1], device=tokens.device)
-    return tokens.masked_fill(places >= batch["length"][:, None], UNREAL)
+    return Peer(network, step, infer, fixed=fixed)
 
 
 def fill(network: Recurrent, ours: Weights) -> int:

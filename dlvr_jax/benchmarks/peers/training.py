@@ -10,6 +10,8 @@ from torch.nn.functional import cross_entropy
 from dlvr_jax.benchmarks.peers.problem import Batch, Peer, Problem
 from dlvr_jax.errors import UserError
 
+UNREAL = -100  # the token that cross_entropy leaves out
+
 
 def optimizer_of(problem: Problem, network: nn.Module) -> torch.optim.Optimizer:
     """The config's, in PyTorch's fused form; decay spares biases and norms, as ours does. The rate is the config's.
@@ -71,3 +73,10 @@ def classifier(problem: Problem, network: nn.Module) -> Peer:
         return {"probabilities": logits(batch).softmax(-1)}
 
     return Peer(network, step, infer)
+
+
+def next_tokens(batch: Batch) -> Tensor:
+    """What a language model learns to say: the token after each, UNREAL beyond an example's length."""
+    tokens = batch["tokens"][:, 1:].long()
+    places = torch.arange(tokens.shape[1], device=tokens.device)
+    return tokens.masked_fill(places >= batch["length"][:, None], UNREAL)

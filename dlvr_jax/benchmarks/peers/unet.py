@@ -49,7 +49,7 @@ def peer(problem: Problem) -> Peer:
         times = 1 + torch.arange(len(batch["image"]), device=problem.device) % steps
         return {"eps": said(signed(batch["image"]), times, batch).permute(0, 2, 3, 1)}
 
-    return Peer(network, step, infer)
+    return Peer(network, step, infer, draws=True)
 
 
 def alpha_bars(schedule: str, steps: int) -> np.ndarray:

@@ -105,7 +105,14 @@ class GPT(nn.Module):
         for number, block in enumerate(self.blocks):
             past = None if cache is None else cache.seen[number]
             x, own, _ = block(
-                x, mask, past=past, start=start, train=train, dropout=dropout, attention_dropout=attention_dropout
+                x,
+                mask,
+                causal=cache is None,
+                past=past,
+                start=start,
+                train=train,
+                dropout=dropout,
+                attention_dropout=attention_dropout,
             )
             seen.append(own)
         x = self.norm(x)
