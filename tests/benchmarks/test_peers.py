@@ -9,6 +9,7 @@ import pytest
 
 from dlvr_jax.benchmarks.plain import plain_flags
 from dlvr_jax.benchmarks.problem_folder import write_problem
+from dlvr_jax.errors import UserError
 from dlvr_jax.tasks.shown.generated import as_signed
 from tests.configs import ratios, run_steps, state_of, tiny
 
@@ -17,6 +18,10 @@ pytestmark = pytest.mark.compare
 # Config, and which output of `predict` the peer gives.
 PEERS = {
     "configs/cnn/lenet5_fashion_mnist.py": "probabilities",
+    "configs/modern_cnn/resnet20_fashion_mnist.py": "probabilities",
+    "configs/modern_cnn/resnet18_fashion_mnist.py": "probabilities",
+    "configs/transformer/gpt_shakespeare_1m.py": "loss",
+    "configs/transformer/vit_fashion_mnist.py": "probabilities",
 }
 PEERS |= {
     "configs/modern_rnn/lstm_shakespeare_1m.py": "loss",
@@ -44,14 +49,14 @@ def eps_of(experiment, state, batch):
     return {"eps": objective.network.said(state, as_signed(batch["image"]), times, batch["label"])}
 
 
-def made_for(path, folder):
+def made_for(path, folder, **flags):
     """An experiment without what no peer has, a state, a batch, and the peer that is made of them."""
     pytest.importorskip("torch")
     from dlvr_jax.benchmarks.peers.networks import peer
     from dlvr_jax.benchmarks.peers.problem import Problem
 
     known = tiny(path).flat
-    flags = plain_flags(known) | {"optimizer.schedule": "constant", "optimizer.warmup_steps": "0"}
+    flags |= plain_flags(known) | {"optimizer.schedule": "constant", "optimizer.warmup_steps": "0"}
     experiment = tiny(path, **{key.replace(".", "__"): text for key, text in flags.items() if key in known})
     state, batch = shaken(state_of(experiment)), jax.device_put(experiment.training_batches()[0])
     write_problem(folder, experiment, state, batch)
@@ -61,8 +66,28 @@ def made_for(path, folder):
 
 @pytest.mark.parametrize("path", PEERS)
 def test_a_peer_computes_what_ours_does(path, tmp_path) -> None:
+    compare(path, tmp_path)
+
+
+def test_so_does_resnet_50(tmp_path) -> None:
+    path = "configs/modern_cnn/resnet18_fashion_mnist.py"
+    compare(path, tmp_path, **{"model.depth": "50", "model.stem": "imagenet", "model.width": "8"})
+
+
+@pytest.mark.parametrize("shortcut", ["projection", "none"])
+def test_so_does_each_shortcut(shortcut, tmp_path) -> None:
+    compare("configs/modern_cnn/resnet20_fashion_mnist.py", tmp_path, **{"model.shortcut": shortcut})
+
+
+def test_what_a_peer_does_not_know_is_an_error(tmp_path) -> None:
+    with pytest.raises(UserError, match="model.positions = rotary"):
+        made_for("configs/transformer/gpt_shakespeare_1m.py", tmp_path, **{"model.positions": "rotary"})
+
+
+def compare(path, folder, **flags):
+    """Numbers of parameters, outputs, and the losses of three steps."""
     torch = pytest.importorskip("torch")
-    experiment, state, batch, problem, made = made_for(path, tmp_path)
+    experiment, state, batch, problem, made = made_for(path, folder, **flags)
     numbers = sum(p.numel() for p in made.network.parameters()) - made.fixed
     assert numbers == sum(p.size for p in jax.tree.leaves(state.params))
     ours = eps_of(experiment, state, batch) if PEERS[path] == "eps" else experiment.task.predict(state, batch)
