@@ -133,9 +133,9 @@ def _write(out: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 def _print_end(rows: Sequence[Mapping[str, Any]], out: Path | None) -> None:
     if not rows:
         return
-    header, cells = speed.table(rows)
     print()
-    print_table(header, cells, right=header[1:])
+    for header, cells in (speed.training_table(rows), speed.other_table(rows)):
+        print_table(header, cells, right=header[1:])
     for row in rows:
         if "operations" in row:
             print(row["config"])

@@ -76,6 +76,11 @@ class Drawing:
             self._style.__exit__(kind, error, trace)
 
 
+def as_file(svg: str) -> str:
+    """The drawing as a file of its own, which has no page to take its colours from: legible on light and on dark."""
+    return re.sub(r"var\(--\w+, (#\w+)\)", r"\1", svg).replace("currentColor", "#6b7280") + "\n"
+
+
 def logarithmic(axes: "Axes", which: Literal["x", "y"]) -> None:
     """Makes an axis logarithmic, its numbers written plainly: mathematical text is not drawn here."""
     from matplotlib.ticker import LogFormatter

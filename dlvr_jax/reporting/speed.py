@@ -1,27 +1,12 @@
-"""The rows of a benchmark (see `benchmarks/row.py`) as a line, a table and a chart."""
+"""The rows of a benchmark (see `benchmarks/row.py`) as a line, tables and a chart."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dlvr_jax.reporting.drawing import LINES, MUTED, TEXT, Drawing
+from dlvr_jax.reporting.drawing import LINES, MUTED, TEXT, Drawing, as_file
 from dlvr_jax.reporting.readable import duration, number
 
 Row = Mapping[str, Any]
-COLUMNS = (
-    "config",
-    "ms a step",
-    "p10 to p90",
-    "examples/s",
-    "GFLOP/s",
-    "of peak",
-    "memory",
-    "compile",
-    "first step",
-    "loop",
-    "inference, ms",
-)
-COMPARED = ("PyTorch, ms", "ratio", "inference ratio")
 
 
 def line(row: Row) -> str:
@@ -30,13 +15,14 @@ def line(row: Row) -> str:
     return f"{row['config']}: {1000 * row['seconds_per_step']:.2f} ms a step{beside}"
 
 
-def table(rows: Sequence[Row]) -> tuple[tuple[str, ...], list[list[str]]]:
-    """Header and cells; with the peer's columns where a row has one."""
+def training_table(rows: Sequence[Row]) -> tuple[tuple[str, ...], list[list[str]]]:
+    """Header and cells of the training step; with the peer's columns where a row has one."""
     compared = any("ratio" in row for row in rows)
-    return (*COLUMNS, *(COMPARED if compared else ())), [_cells(row, compared) for row in rows]
+    header = ("training step", "ms", "p10 to p90", "examples/s", "GFLOP/s", "of peak")
+    return (*header, *(("PyTorch, ms", "ratio") if compared else ())), [_training(row, compared) for row in rows]
 
 
-def _cells(row: Row, compared: bool) -> list[str]:
+def _training(row: Row, compared: bool) -> list[str]:
     step, low, high = (row[f"seconds_per_step{end}"] for end in ("", "_p10", "_p90"))
     cells = [
         _short(row),
@@ -45,18 +31,32 @@ def _cells(row: Row, compared: bool) -> list[str]:
         number(round(row["examples_per_second"])),
         number(row["flops_per_step"] / step / 1e9),
         f"{row['utilisation']:.0%}",
-        "-" if row["peak_bytes"] is None else f"{row['peak_bytes'] / 2**20:,.0f} MiB",
-        duration(row["compile_seconds"]),
-        duration(row["seconds_to_first_step"]),
-        f"{row['loop_overhead']:.2f}",
-        f"{1000 * row['inference_seconds']:.2f}",
     ]
     if not compared:
         return cells
     if "ratio" not in row:
-        return [*cells, "-", "-", "-"]
-    beside = f"{1000 * row['peer']['seconds_per_step']:.2f} {row['peer']['name'].rpartition(', ')[2]}"
-    return [*cells, beside, f"{row['ratio']:.2f}", f"{row['inference_ratio']:.2f}"]
+        return [*cells, "-", "-"]
+    mode = row["peer"]["name"].rpartition(", ")[2]
+    return [*cells, f"{1000 * row['peer']['seconds_per_step']:.2f} {mode}", f"{row['ratio']:.2f}"]
+
+
+def other_table(rows: Sequence[Row]) -> tuple[tuple[str, ...], list[list[str]]]:
+    """Header and cells of what else was measured."""
+    header = ("beside it", "inference, ms", "its ratio", "memory", "compiling", "to first step", "loop", "input, ms")
+    return header, [_other(row) for row in rows]
+
+
+def _other(row: Row) -> list[str]:
+    return [
+        _short(row),
+        f"{1000 * row['inference_seconds']:.2f}",
+        f"{row['inference_ratio']:.2f}" if "inference_ratio" in row else "-",
+        "-" if row["peak_bytes"] is None else f"{row['peak_bytes'] / 2**20:,.0f} MiB",
+        duration(row["compile_seconds"]),
+        duration(row["seconds_to_first_step"]),
+        f"{row['loop_overhead']:.2f}",
+        f"{1000 * row['input_seconds']:.2f}",
+    ]
 
 
 def chart(rows: Sequence[Row]) -> str:
@@ -79,7 +79,7 @@ def chart(rows: Sequence[Row]) -> str:
         axes.grid(axis="x")
         axes.tick_params(length=0)
         axes.set_xlabel(label)
-    return re.sub(r"var\(--\w+, (#\w+)\)", r"\1", drawing.svg).replace("currentColor", "#6b7280") + "\n"
+    return as_file(drawing.svg)
 
 
 def operations(found: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, ...], list[list[str]]]:

@@ -1,12 +1,12 @@
 """Results of studies as text and pictures: `docs/results/studies/NAME.json` is what `sweep --out` wrote."""
 
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dlvr_jax.errors import UserError
+from dlvr_jax.reporting.drawing import as_file
 from dlvr_jax.reporting.markdown import table
 from dlvr_jax.reporting.point_plots import brief, intervals
 from dlvr_jax.reporting.readable import duration, number
@@ -64,7 +64,7 @@ def picture(study: Study) -> str:
     valued = [point for point in study.points if point["mean"] is not None]
     values = [(point["mean"], point["std"] or 0.0) for point in valued]
     svg = intervals([study.label(point) for point in valued], values, study.found["metric"], study.found["question"])
-    return re.sub(r"var\(--\w+, (#\w+)\)", r"\1", svg).replace("currentColor", "#6b7280") + "\n"
+    return as_file(svg)
 
 
 def text(study: Study) -> str:

@@ -68,6 +68,8 @@ def _resized(spec: Spec, shape: tuple[int, ...] | None, kinds: int | None) -> Sp
             changes |= {"mean": spec.mean[:1] * shape[-1], "std": spec.std[:1] * shape[-1]}
     if kinds is not None and spec.num_classes is not None:
         changes |= {"num_classes": kinds, "class_names": tuple(map(str, range(kinds)))}
+    elif kinds is not None and spec.tokenizer is None:
+        raise UserError(f"data.kinds = {kinds}: data.like = {spec.name} has neither classes nor words")
     elif kinds is not None:
         changes["tokenizer"] = Listed(tuple(map(str, range(kinds))), unknown=0)
     return dataclasses.replace(spec, **changes)

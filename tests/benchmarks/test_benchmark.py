@@ -1,0 +1,90 @@
+"""Benchmark measures a config in a process of its own, keeps its figures and says in a line what it cannot do."""
+
+import json
+import re
+import xml.etree.ElementTree as ET
+from importlib.util import find_spec
+
+import pytest
+
+from dlvr_jax import check, config
+from dlvr_jax.benchmarks.peak import sheet_peak
+from dlvr_jax.benchmarks.plain import plain_flags
+from dlvr_jax.benchmarks.row import _check_equal
+from dlvr_jax.errors import UserError
+from experiments.benchmark import LARGE, SMALL, benchmark
+
+MOONS = "configs/ebm/energy_two_moons.py:tiny"
+# What every reader of such a file may rely on.
+KEYS = {"config", "seconds_per_step", "examples_per_second", "flops_per_step", "utilisation", "peak_bytes"}
+
+
+def test_a_config_is_measured_and_its_figures_kept(tmp_path, capsys) -> None:
+    out = tmp_path / "speed.json"
+    benchmark([MOONS, "--rounds", "2", "--out", str(out), "--profile", str(tmp_path / "profile")])
+    found = json.loads(out.read_text())
+    assert {"device", "versions", "cpu", "date", "command"} <= set(found)
+    (row,) = found["rows"]
+    assert set(row) >= KEYS | {"compile_seconds", "loop_overhead", "input_seconds", "checkpoint_stall_seconds"}
+    assert 0 < row["seconds_per_step_p10"] <= row["seconds_per_step"] <= row["seconds_per_step_p90"]
+    assert row["utilisation"] == pytest.approx(row["flops_per_step"] / row["seconds_per_step"] / row["measured_peak"])
+    assert 0 < row["utilisation"] < 1 and row["compile_seconds"] < row["seconds_to_first_step"]
+    assert len(row["operations"]) == 10 and list((tmp_path / "profile").rglob("perfetto_trace.json.gz"))
+    ET.parse(out.with_suffix(".svg"))
+    printed = capsys.readouterr().out
+    assert "ebm/energy_two_moons" in printed and row["operations"][0]["what"].split(":")[0] in printed
+
+
+def test_a_config_that_cannot_be_built_is_named(tmp_path) -> None:
+    out = tmp_path / "speed.json"
+    with pytest.raises(UserError, match=r"energy_two_moons.py:tiny: eval.best = beauty: no such metric"):
+        benchmark([MOONS, "--rounds", "2", "--out", str(out), "--config.eval.best=beauty"])
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        (["--out", "speed.txt"], "--out speed.txt: must end in .json"),
+        (["--rounds", "1"], "--rounds 1: must be between"),
+        (["--prepare", "0"], "--prepare 0: must be"),
+        (["--config.train.batch_sice=3"], "train.batch_sice"),
+        (["--against", "caffe"], "--against"),
+    ],
+)
+def test_what_is_not_understood_is_a_line(arguments: list[str], fault: str) -> None:
+    with pytest.raises(UserError, match=re.escape(fault)):
+        benchmark([MOONS, *arguments])
+
+
+@pytest.mark.skipif(find_spec("torch") is not None, reason="PyTorch is here")
+def test_without_pytorch_a_comparison_says_how_to_get_it(monkeypatch) -> None:
+    monkeypatch.delenv("DLVR_TORCH_PYTHON", raising=False)
+    with pytest.raises(UserError, match=r"has no PyTorch; install it there .*DLVR_TORCH_PYTHON"):
+        benchmark([MOONS, "--against", "torch"])
+    monkeypatch.setenv("DLVR_TORCH_PYTHON", "/no/such/python")
+    with pytest.raises(UserError, match="DLVR_TORCH_PYTHON=/no/such/python: cannot be run"):
+        benchmark([MOONS, "--against", "torch"])
+
+
+@pytest.mark.parametrize("name", [*SMALL, *LARGE])
+def test_a_comparison_leaves_out_what_peers_do_not_have(name: str) -> None:
+    source, own = config.load(config.find(name)), {**SMALL, **LARGE}[name]
+    flags = plain_flags(check.complete(source, own).flat)
+    assert plain_flags(check.complete(source, {**own, **flags}).flat) == {}
+
+
+def test_unequal_sides_are_not_compared() -> None:
+    ours = {"parameters": 10, "first_loss": 1.0, "precision": "float32"}
+    _check_equal(ours, {"parameters": 10, "first_loss": 1.0001})
+    _check_equal(ours, {"parameters": 10, "first_loss": None})  # of a step that draws its own noise
+    with pytest.raises(UserError, match="10 parameters here, 11 in the peer"):
+        _check_equal(ours, {"parameters": 11, "first_loss": 1.0})
+    with pytest.raises(UserError, match="the first loss is 1 here, 1.1 in the peer"):
+        _check_equal(ours, {"parameters": 10, "first_loss": 1.1})
+
+
+def test_data_sheets_go_by_the_longest_name() -> None:
+    assert sheet_peak("NVIDIA H100 PCIe", "bfloat16") == 756e12
+    assert sheet_peak("NVIDIA H100 80GB HBM3", "bfloat16") == 989e12
+    assert sheet_peak("cpu", "float32") is None
