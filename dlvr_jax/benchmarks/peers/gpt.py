@@ -12,7 +12,7 @@ from transformers import AttentionInterface, GPT2Config, GPT2LMHeadModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from dlvr_jax.benchmarks.peers.problem import Batch, Peer, Problem
-from dlvr_jax.benchmarks.peers.training import UNREAL, next_tokens, updater
+from dlvr_jax.benchmarks.peers.training import UNREAL, next_tokens, token_losses, updater
 from dlvr_jax.benchmarks.peers.weights import Weights
 
 
@@ -36,7 +36,7 @@ def peer(problem: Problem) -> Peer:
     @torch.no_grad()
     def infer(batch: Batch) -> dict[str, Tensor]:
         network.eval()
-        return {"loss": cross_entropy(logits(batch).mT, next_tokens(batch), ignore_index=UNREAL, reduction="none")}
+        return {"loss": token_losses(logits(batch), batch)}
 
     return Peer(network, step, infer)
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from dlvr_jax.benchmarks.peers.problem import Batch, Peer, Problem
-from dlvr_jax.benchmarks.peers.training import UNREAL, next_tokens, updater
+from dlvr_jax.benchmarks.peers.training import UNREAL, next_tokens, token_losses, updater
 from dlvr_jax.benchmarks.peers.weights import Weights, fill_network
 
 Carry = tuple[Tensor, ...]  # each (layers, batch, features): h and c of an LSTM, h of a GRU
@@ -70,7 +70,7 @@ def peer(problem: Problem) -> Peer:
     def infer(batch: Batch) -> dict[str, Tensor]:
         network.eval()
         found, _ = logits(batch, network.first(len(batch["tokens"])))
-        return {"loss": cross_entropy(found.mT, next_tokens(batch), ignore_index=UNREAL, reduction="none")}
+        return {"loss": token_losses(found, batch)}
 
     return Peer(network, step, infer, fixed=fixed)
 

@@ -75,6 +75,13 @@ def classifier(problem: Problem, network: nn.Module) -> Peer:
     return Peer(network, step, infer)
 
 
+def token_losses(logits: Tensor, batch: Batch) -> Tensor:
+    """Of each token (batch, length), zero beyond an example's length."""
+    wanted = next_tokens(batch)
+    losses = cross_entropy(logits.flatten(0, 1), wanted.flatten(), ignore_index=UNREAL, reduction="none")
+    return losses.view(wanted.shape)
+
+
 def next_tokens(batch: Batch) -> Tensor:
     """What a language model learns to say: the token after each, UNREAL beyond an example's length."""
     tokens = batch["tokens"][:, 1:].long()
