@@ -6,6 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from dlvr_jax.random_key import key_of
+
 REPEATS = 10  # products in one program; of as many programs the fastest counts
 
 # Dense products, operations a second, by the beginning of the device's name. float32 is what JAX does with it by
@@ -33,7 +35,7 @@ def measured_peak(precision: str, size: int) -> float:
     """Operations a second of the product of two random matrices (size, size), the best of some."""
     # each product's input is the last one's output, kept in range: nothing can be left out
     scale = jnp.asarray(size**-0.5, precision)
-    a = jax.random.normal(jax.random.key(0), (size, size), precision)
+    a = jax.random.normal(key_of(0), (size, size), precision)
     product = jax.jit(lambda x: jax.lax.fori_loop(0, REPEATS, lambda _, y: (y @ a) * scale, x))
     return 2.0 * size**3 * REPEATS / min(_seconds(product, a) for _ in range(1 + REPEATS))
 

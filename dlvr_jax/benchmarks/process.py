@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from dlvr_jax.errors import UserError
 
-_STARTED = "DLVR_MEASURED_SINCE"  # when a side was started
+_STARTED = "MEASURED_SINCE"  # when a side was started
 
 
 class Side:

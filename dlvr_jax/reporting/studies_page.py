@@ -1,6 +1,7 @@
 """Results of studies as text and pictures: `docs/results/studies/NAME.json` is what `sweep --out` wrote."""
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
