@@ -1,7 +1,7 @@
 """What our side hands to a peer, in a folder: config, weights, one training batch; and what a peer is.
 
-The modules here rebuild our networks in PyTorch, by `torch.nn` and `transformers`, as documented there. None imports JAX: a
-peer runs in a process of its own, maybe of another Python.
+The modules here rebuild our networks in PyTorch, by `torch.nn` and `transformers`, as documented there. None imports
+JAX: a peer runs in a process of its own, maybe of another Python.
 """
 
 import json
