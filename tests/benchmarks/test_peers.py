@@ -1,6 +1,7 @@
 """Every peer in PyTorch computes what our model does: by equal weights the same outputs, first losses and updates."""
 
 import dataclasses
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -110,10 +111,9 @@ def compare(path, folder, **flags):
 def test_a_generator_makes_what_ours_does(train, tmp_path) -> None:
     torch = pytest.importorskip("torch")
     experiment, state, _, _, made = made_for("configs/gan/dcgan_fashion_mnist.py", tmp_path)
-    model, z = experiment.task.model, np.random.default_rng(0).normal(size=(16, 100)).astype(np.float32)
-    ours, _ = model.apply(
-        {"params": state.params, **state.variables}, z, train=train, method="generate", mutable=["batch_stats"]
-    )
+    z = np.random.default_rng(0).normal(size=(16, 100)).astype(np.float32)
+    variables, generate = {"params": state.params, **state.variables}, partial(experiment.task.model.apply, train=train)
+    ours, _ = generate(variables, jnp.asarray(z), method="generate", mutable=["batch_stats"])
     with torch.no_grad():
         theirs = made.network["generator"].train(train)(torch.from_numpy(z)).permute(0, 2, 3, 1)
     np.testing.assert_allclose(theirs, ours, rtol=1e-4, atol=1e-5)
