@@ -1,15 +1,17 @@
-"""One finished run for all tests here, and the command line as a user has it."""
+"""One finished run for all tests here, and the command line as a user has it, in its own process or in this one."""
 
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
 from dlvr_jax.config import ROOT
+from experiments.command import main
 
 TINY = "configs/cnn/lenet5_digits.py:tiny"
 Launch = Callable[..., subprocess.CompletedProcess[str]]
@@ -34,6 +36,26 @@ def run_verb(
 def launch() -> Launch:
     """launch(VERB, *arguments, env=None, cwd=ROOT): what came out of that process."""
     return run_verb
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Launch:
+    """As `launch`, but in this process, which has its imports and programs already."""
+
+    def called(
+        *arguments: object, env: Mapping[str, str] | None = None, cwd: Path = ROOT
+    ) -> subprocess.CompletedProcess[str]:
+        verb, *rest = map(str, arguments)
+        for name, value in {"COLUMNS": "1000", **(env or {})}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.chdir(cwd)
+        monkeypatch.setattr(sys, "argv", [verb, *rest])
+        with pytest.raises(SystemExit) as exited:
+            main(getattr(import_module(f"experiments.{verb}"), verb))
+        shown = capsys.readouterr()
+        return subprocess.CompletedProcess(sys.argv, int(exited.value.code or 0), shown.out, shown.err)
+
+    return called
 
 
 @pytest.fixture(scope="session")

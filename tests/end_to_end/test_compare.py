@@ -8,9 +8,9 @@ from tests.end_to_end.conftest import Launch
 from tests.sweeps.made_up import made_up_sweep
 
 
-def test_a_copy_is_equal(tiny_run: Path, tmp_path: Path, launch: Launch) -> None:
+def test_a_copy_is_equal(tiny_run: Path, tmp_path: Path, call: Launch) -> None:
     copy = shutil.copytree(tiny_run, tmp_path / "copy")
-    done = launch("compare", tiny_run, copy, tiny_run, cwd=tmp_path)
+    done = call("compare", tiny_run, copy, tiny_run, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     header, *rows = done.stdout.splitlines()
     assert header.split()[:2] == ["row", "run"] and "test/accuracy" in header and "learning_rate" not in header
@@ -23,7 +23,7 @@ def test_a_copy_is_equal(tiny_run: Path, tmp_path: Path, launch: Launch) -> None
     assert "Accuracy, validation" in page and "equal: parameters" in page
 
 
-def test_the_first_step_and_leaf_that_differ_are_named(tiny_run: Path, tmp_path: Path, launch: Launch) -> None:
+def test_the_first_step_and_leaf_that_differ_are_named(tiny_run: Path, tmp_path: Path, call: Launch) -> None:
     other = shutil.copytree(tiny_run, tmp_path / "other")
     for step in (12, 16):
         path = other / "checkpoints" / str(step) / "meta.json"
@@ -31,33 +31,31 @@ def test_the_first_step_and_leaf_that_differ_are_named(tiny_run: Path, tmp_path:
         leaf = sorted(name for name in meta["digests"] if "params" in name)[1]
         meta["digests"][leaf] = "0" * 64
         path.write_text(json.dumps(meta))
-    done = launch("compare", tiny_run, other, "--out", tmp_path / "page.html")
+    done = call("compare", tiny_run, other, "--out", tmp_path / "page.html")
     assert done.returncode == 1
     assert f"not equal: {tiny_run} and {other}" in done.stdout
     assert f"checkpoints/12, {leaf}: " in done.stdout and "checkpoints/16" not in done.stdout
     assert (tmp_path / "page.html").exists()
 
 
-def test_a_run_that_has_not_finished_is_compared_as_far_as_it_is(
-    tiny_run: Path, tmp_path: Path, launch: Launch
-) -> None:
+def test_a_run_that_has_not_finished_is_compared_as_far_as_it_is(tiny_run: Path, tmp_path: Path, call: Launch) -> None:
     cut = shutil.copytree(tiny_run, tmp_path / "cut")
     (cut / "summary.json").unlink()
     shutil.rmtree(cut / "checkpoints" / "16")
     lines = (cut / "metrics.jsonl").read_text().splitlines(keepends=True)
     (cut / "metrics.jsonl").write_text("".join(line for line in lines if json.loads(line)["step"] <= 12))
-    done = launch("compare", tiny_run, cut, "--out", tmp_path / "page.html")
+    done = call("compare", tiny_run, cut, "--out", tmp_path / "page.html")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "checkpoints of steps 8, 12 of" in done.stdout
     assert done.stdout.splitlines()[2].split()[-2:] == ["-", "-"]
 
 
 def test_the_members_of_a_population_have_rows_and_a_sweep_stands_for_its_runs(
-    tiny_run: Path, tmp_path: Path, launch: Launch
+    tiny_run: Path, tmp_path: Path, call: Launch
 ) -> None:
     what = {"grid": {"optimizer.learning_rate": (1e-3, 1e-2), "model.dropout": (None, 0.2)}, "seeds": (5,)}
     made_up_sweep(tmp_path / "sweep", what, lambda member: 0.5 + 0.1 * member.point)
-    done = launch("compare", tmp_path / "sweep", tiny_run, "--out", tmp_path / "page.html")
+    done = call("compare", tmp_path / "sweep", tiny_run, "--out", tmp_path / "page.html")
     assert done.returncode == 0, done.stderr
     header, *rows = done.stdout.split("\n\n")[0].splitlines()
     names = header.split()
@@ -67,7 +65,7 @@ def test_the_members_of_a_population_have_rows_and_a_sweep_stands_for_its_runs(
     assert all(text in row for text in ("member 1", " 5 ", "0.2 ", "0.01 ", "0.2000"))
 
 
-def test_what_is_no_run_is_an_error(tiny_run: Path, tmp_path: Path, launch: Launch) -> None:
+def test_what_is_no_run_is_an_error(tiny_run: Path, tmp_path: Path, call: Launch) -> None:
     (tmp_path / "sweep").mkdir()
     (tmp_path / "sweep" / "sweep.json").write_text("{}")
     for path, fault in [
@@ -75,5 +73,5 @@ def test_what_is_no_run_is_an_error(tiny_run: Path, tmp_path: Path, launch: Laun
         (tmp_path, "is not a run folder: it has no config.json"),
         (tmp_path / "sweep", "is a sweep that has no run yet"),
     ]:
-        done = launch("compare", tiny_run, path)
+        done = call("compare", tiny_run, path)
         assert done.returncode == 1 and done.stderr == f"error: {path} {fault}\n"

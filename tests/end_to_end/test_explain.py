@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from dlvr_jax.config import ROOT
+from tests.end_to_end.conftest import Launch
 
 FASHION = "configs/cnn/lenet5_fashion_mnist.py"
 
 
-def explain(cache: Path, *arguments: str, columns: str = "") -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "DLVR_CACHE": str(cache), "COLUMNS": columns, "http_proxy": "http://localhost:1"}
+def explain(cache: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "DLVR_CACHE": str(cache), "COLUMNS": "", "http_proxy": "http://localhost:1"}
     command = [sys.executable, "-m", "experiments.explain", *arguments]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
 
@@ -66,17 +67,17 @@ def test_no_data_is_fetched_or_prepared(explained) -> None:
     assert [path.name for path in cache.iterdir()] == ["compiled"]
 
 
-def test_on_80_columns_nothing_is_wider_or_cut(tmp_path: Path) -> None:
-    done = explain(tmp_path, f"{FASHION}:tiny", columns="80")
+def test_on_80_columns_nothing_is_wider_or_cut(call: Launch) -> None:
+    done = call("explain", f"{FASHION}:tiny", env={"COLUMNS": "80"})
     assert done.returncode == 0, done.stderr
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert "a number, between 0 and 1, or none" in " ".join(done.stdout.split())
     assert "…" not in done.stdout
 
 
-def test_all_faults_at_once_with_the_nearest_names(tmp_path: Path) -> None:
-    done = explain(
-        tmp_path,
+def test_all_faults_at_once_with_the_nearest_names(call: Launch) -> None:
+    done = call(
+        "explain",
         FASHION,
         "--config.model.layuot=1998",
         "--config.optimizer.learning_rate=-1",

@@ -1,4 +1,4 @@
-"""`export`, as a process on a run folder: a classifier becomes a network of features."""
+"""`export` on a run folder: a classifier becomes a network of features."""
 
 from pathlib import Path
 
@@ -10,11 +10,11 @@ from dlvr_jax.metrics.features import FeatureNet
 from tests.end_to_end.conftest import Launch
 
 
-def test_a_classifier_becomes_a_network_of_features(tmp_path: Path, launch: Launch) -> None:
+def test_a_classifier_becomes_a_network_of_features(tmp_path: Path, call: Launch) -> None:
     run, out = tmp_path / "run", tmp_path / "net.safetensors"
-    done = launch("train", "configs/cnn/small_vgg_fashion_mnist.py:tiny", "--workdir", run)
+    done = call("train", "configs/cnn/small_vgg_fashion_mnist.py:tiny", "--workdir", run)
     assert done.returncode == 0, done.stderr
-    done = launch("export", run, "--out", out)
+    done = call("export", run, "--out", out)
     assert done.returncode == 0, done.stderr
     net = FeatureNet(str(out), trusted=True)
     assert net.digest in done.stdout and "test accuracy" in done.stdout
@@ -26,7 +26,7 @@ def test_a_classifier_becomes_a_network_of_features(tmp_path: Path, launch: Laun
         FeatureNet(str(out)).check((28, 28, 1))
 
 
-def test_a_model_without_features_is_told(tiny_run: Path, launch: Launch) -> None:
-    done = launch("export", tiny_run)
+def test_a_model_without_features_is_told(tiny_run: Path, call: Launch) -> None:
+    done = call("export", tiny_run)
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     assert 'sows no "features"' in done.stderr

@@ -21,16 +21,16 @@ def stopped(tiny_run: Path, tmp_path: Path) -> Path:
     return run
 
 
-def test_another_number_of_devices_is_recorded_as_weaker(stopped: Path, launch: Launch) -> None:
-    done = launch("train", TINY, "--workdir", stopped, "--config.mesh.data=2", "--config.train.keep=1")
+def test_another_number_of_devices_is_recorded_as_weaker(stopped: Path, call: Launch) -> None:
+    done = call("train", TINY, "--workdir", stopped, "--config.mesh.data=2", "--config.train.keep=1")
     assert done.returncode == 0, done.stderr
     guarantee = json.loads((stopped / "summary.json").read_text())["guarantee"]
     assert guarantee.startswith("weaker: ") and "form.devices: 1, now 2" in guarantee
 
 
-def test_other_data_are_refused(stopped: Path, launch: Launch) -> None:
+def test_other_data_are_refused(stopped: Path, call: Launch) -> None:
     environment = json.loads((stopped / "environment.json").read_text())
     (stopped / "environment.json").write_text(json.dumps({**environment, "data": "0" * 64}))
-    done = launch("train", TINY, "--workdir", stopped)
+    done = call("train", TINY, "--workdir", stopped)
     assert done.returncode == 1
     assert "was trained on other data than these" in done.stderr and not (stopped / "summary.json").exists()

@@ -32,12 +32,12 @@ def test_a_run_of_every_config_can_be_looked_at(path: str, tmp_path: Path, capsy
             assert (run / f"{verb}.html").stat().st_size > 2000
 
 
-def test_a_wrong_option_is_told_with_those_that_there_are(tiny_run: Path, launch: Launch) -> None:
-    done = launch("predict", tiny_run, "--count", 1000)
+def test_a_wrong_option_is_told_with_those_that_there_are(tiny_run: Path, call: Launch) -> None:
+    done = call("predict", tiny_run, "--count", 1000)
     assert done.returncode == 1 and "the test split has 32 examples" in done.stderr
-    done = launch("sample", tiny_run, "--seed", -1)
+    done = call("sample", tiny_run, "--seed", -1)
     assert done.returncode == 1 and "--seed -1: must be between 0 and" in done.stderr
-    done = launch("predict", tiny_run, "--split", "tset")
+    done = call("predict", tiny_run, "--split", "tset")
     assert done.returncode == 1 and "--split tset: made_up has no such split" in done.stderr
 
 
