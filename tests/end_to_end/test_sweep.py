@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from dlvr_jax.run import Run
-from tests.end_to_end.conftest import TINY, Launch
+from tests.end_to_end.conftest import Launch
 
-GRID = '{"optimizer.learning_rate": (1e-3, 1e-2), "model.widths": ((6, 16, 120, 84), (2, 4, 8, 8))}'
+TINY = "configs/ebm/rbm_digits.py:tiny"
+GRID = '{"optimizer.learning_rate": (1e-3, 1e-2), "model.hidden": (16, 8)}'
 SEARCH = '{"optimizer.learning_rate": {"log_uniform": (1e-5, 1e-1)}}'
 FAST = "--config.population.strategy=vmap"
 
@@ -23,25 +24,28 @@ def summaries(folder: Path) -> list[dict]:
     return [json.loads(path.read_text()) for path in sorted((folder / "runs").glob("*/summary.json"))]
 
 
-def test_a_grid_is_as_few_programs_as_its_structures_and_is_trained_once(tmp_path: Path, launch: Launch) -> None:
+def test_a_grid_is_as_few_programs_as_its_structures_and_is_trained_once(
+    tmp_path: Path, launch: Launch, call: Launch
+) -> None:
     file = sweep_file(tmp_path, f"seeds=(0, 1), grid={GRID}")
     command = ["sweep", TINY, "--sweep", file, "--workdir", tmp_path / "sweep", FAST]
-    planned = launch(*command, "--dry-run")
+    planned = call(*command, "--dry-run")
     assert planned.returncode == 0, planned.stderr
     assert "4 points, 8 trainings, 2 programs" in planned.stdout and not (tmp_path / "sweep").exists()
 
     done = launch(*command, "--workers", "2")
     assert done.returncode == 0, done.stderr
     assert [len(summary["members"]) for summary in summaries(tmp_path / "sweep")] == [4, 4]
-    assert "validation/accuracy" in done.stdout
+    assert "validation/pseudo_log_likelihood" in done.stdout
 
     before = summaries(tmp_path / "sweep")
-    again = launch(*command)
+    again = call(*command)
     assert again.returncode == 0 and summaries(tmp_path / "sweep") == before and "finished" not in again.stderr
 
 
 def test_weak_points_are_ended_at_a_rung_and_the_others_go_on_together(tmp_path: Path, launch: Launch) -> None:
-    fields = f"search={SEARCH}, sampler='random', trials=6, generation=6, pruner='asha', rungs=(8,), metric='loss'"
+    pruned = "sampler='random', trials=6, generation=6, pruner='asha', rungs=(8,), metric='reconstruction_error'"
+    fields = f"search={SEARCH}, {pruned}"
     folder = tmp_path / "sweep"
     done = launch("sweep", TINY, "--sweep", sweep_file(tmp_path, fields), "--workdir", folder, FAST)
     assert done.returncode == 0, done.stderr
@@ -64,8 +68,8 @@ def test_weak_points_are_ended_at_a_rung_and_the_others_go_on_together(tmp_path:
     ],
 )
 def test_what_cannot_be_swept_is_told_before_anything_is_done(
-    tmp_path: Path, launch: Launch, fields: str, says: str
+    tmp_path: Path, call: Launch, fields: str, says: str
 ) -> None:
-    done = launch("sweep", TINY, "--sweep", sweep_file(tmp_path, fields), "--workdir", tmp_path / "sweep", FAST)
+    done = call("sweep", TINY, "--sweep", sweep_file(tmp_path, fields), "--workdir", tmp_path / "sweep", FAST)
     assert done.returncode == 1 and says in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "sweep").exists()
