@@ -18,7 +18,24 @@ PATHS = sorted(
 )
 
 
+def _first_of_each(*beginnings: str) -> pytest.MarkDecorator:
+    """One config of each kind, the first; the others are `slow`.
+
+    A kind is what the words and switches say whose keys begin like this; its configs differ in sizes and figures.
+    """
+    first: dict[object, str] = {}
+    for path in PATHS:
+        values = config.load(config.find(f"{path}:tiny"))
+        words = {key: value for key, value in values.items() if isinstance(value, str | bool)}
+        first.setdefault(tuple(sorted(item for item in words.items() if item[0].startswith(beginnings))), path)
+    return pytest.mark.parametrize(
+        "path", [pytest.param(path, marks=() if path in first.values() else pytest.mark.slow) for path in PATHS]
+    )
+
+
 every_config = pytest.mark.parametrize("path", PATHS)
+every_model = _first_of_each("model.name", "task.")  # with each task that it is trained for
+every_task = _first_of_each("task.")
 
 
 @lru_cache(maxsize=64)

@@ -1,4 +1,8 @@
-"""What holds for every config, on its `tiny`."""
+"""What holds for every config, on its `tiny`.
+
+Whether its programs fit together is tried on every config; its numbers on one of each model and task, and what takes
+long on one of each task. `./launch.sh test -m "slow or not slow" tests/test_configs.py` tries all on every config.
+"""
 
 import jax
 import numpy as np
@@ -10,7 +14,7 @@ from dlvr_jax.training.compiled import initial_state, train_program
 from dlvr_jax.training.evaluation import Split, add_up, evaluate
 from dlvr_jax.training.population import Population, member, stacked
 from dlvr_jax.training.sharding import Placement
-from tests.configs import every_config, plain, ratios, run_steps, state_of, tiny
+from tests.configs import every_config, every_model, every_task, plain, ratios, run_steps, state_of, tiny
 
 # One update in another form sums the same numbers in another order: f32 rounding of a loss of order 1, of gradients.
 LOSS = dict(rtol=2e-6, atol=2e-6)
@@ -19,6 +23,16 @@ GRADIENT = 2e-4  # of the largest number of a leaf's gradient
 
 
 @every_config
+def test_a_step_of_a_population_and_one_in_bfloat16_keep_the_form_of_the_state(path: str) -> None:
+    experiment, half = tiny(path), tiny(path, train__precision="bfloat16")
+    three, seeds = Population(experiment.task, 3, own_batches=False), np.arange(3, dtype=np.uint32)
+    for task, seed, hyper in ((three, seeds, stacked([experiment.hyper] * 3)), (half.task, seeds[0], half.hyper)):
+        before = jax.eval_shape(task.init, seed, hyper, experiment.example_batch)
+        after, _ = jax.eval_shape(task.train_step, before, experiment.training_batches()[0])
+        assert jax.tree.map(_form, after) == jax.tree.map(_form, before)
+
+
+@every_model
 def test_the_loss_falls(path: str) -> None:
     experiment = tiny(path)
     if experiment.task.directions.get("loss") != "lower":
@@ -28,48 +42,45 @@ def test_the_loss_falls(path: str) -> None:
     assert losses[-4:].mean() < losses[:4].mean()
 
 
-@every_config
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_every_parameter_has_a_finite_gradient_that_is_not_zero(path: str, precision: str) -> None:
-    own = repr(tiny(path).flat["optimizer.learning_rate"])  # large enough for parameters behind layers that are zero
-    experiment = plain(path, train__precision=precision, optimizer__learning_rate=own)
-    before = jax.device_get(state_of(experiment))
-    after, _ = run_steps(experiment, state_of(experiment), 3)
-    for name, leaf in named_leaves(jax.device_get(after.params)).items():
-        assert leaf.dtype == np.float32, name
-        assert np.isfinite(leaf).all(), name
-        assert (leaf != named_leaves(before.params)[name]).any(), name
+@every_model
+def test_every_parameter_has_a_finite_gradient_that_is_not_zero(path: str) -> None:
+    _assert_every_parameter_moves(path, "float32")
 
 
-@every_config
+@every_task
+def test_in_bfloat16_it_has_one_too(path: str) -> None:
+    _assert_every_parameter_moves(path, "bfloat16")
+
+
+@every_model
 def test_the_same_seed_gives_the_same_bits_and_another_does_not(path: str) -> None:
     experiment = tiny(path)
     digests = [tree_digest(run_steps(experiment, state_of(experiment, seed), 2)[0]) for seed in (3, 3, 4)]
     assert digests[0] == digests[1] != digests[2]
 
 
-@every_config
+@every_task
 def test_a_population_of_three_on_two_devices_agrees_with_solo_runs_on_one(path: str) -> None:
     experiment, placement = plain(path), Placement.over(2)
     task, batches = experiment.task, experiment.training_batches()
     payloads, seeds = [batches.payload(k) for k in range(3)], (3, 4, 5)
     rates = [{**experiment.hyper, "optimizer.learning_rate": 1 / (k + 1)} for k in range(3)]
     three = Population(task, 3, own_batches=True)
+    before = _stack([initial_state(task, seeds[k], rates[k], experiment.example_batch) for k in range(3)])
     together, sums = jax.jit(lambda state, *parts: three.train_step(state, assemble(*parts)))(
-        placement.state(initial_state(three, np.array(seeds, np.uint32), stacked(rates), experiment.example_batch), 3),
+        placement.state(before, 3),
         placement.everywhere(batches.resident),
-        placement.rows(jax.tree.map(lambda *leaves: np.stack(leaves), *payloads), 1 + int(task.micro > 1)),
+        placement.rows(_stack(payloads), 1 + int(task.micro > 1)),
     )
-    step = jax.jit(task.train_step)
     for k in range(3):
-        alone = initial_state(task, seeds[k], rates[k], experiment.example_batch)
-        after, own = step(alone, assemble(batches.resident, payloads[k]))
+        alone = member(before, k), batches.resident, payloads[k]
+        after, own = train_program(task, 1, *alone)(*alone)
         for name in _losses(own):
             np.testing.assert_allclose(sums[name][0][k], own[name][0], **_tolerance(name))
-        _assert_same_update(alone, member(together, k), after)
+        _assert_same_update(alone[0], member(together, k), after)
 
 
-@every_config
+@every_task
 def test_eight_devices_that_share_the_batch_agree_with_one(path: str) -> None:
     experiment, placement = plain(path), Placement.over(8)
     batches, micro = experiment.training_batches(), experiment.task.micro
@@ -85,7 +96,7 @@ def test_eight_devices_that_share_the_batch_agree_with_one(path: str) -> None:
     _assert_same_update(state_of(experiment), shared, one)
 
 
-@every_config
+@every_model
 def test_metrics_do_not_depend_on_the_evaluation_batch_size(path: str) -> None:
     found = []
     sizes = ("20",) if tiny(path).flat["data.order"] == "streams" else ("7", "20")  # rows of streams are fixed
@@ -103,7 +114,7 @@ def test_metrics_do_not_depend_on_the_evaluation_batch_size(path: str) -> None:
             np.testing.assert_allclose(metrics[name], found[0][name], **EVALUATED, err_msg=name)
 
 
-@every_config
+@every_task
 def test_micro_batches_add_up_to_the_batch(path: str) -> None:
     experiment = tiny(path)
     if experiment.task.directions.get("loss") != "lower" or state_of(experiment).carry is not None:
@@ -126,6 +137,25 @@ def test_sums_do_not_depend_on_how_they_are_grouped() -> None:
     for part in (sums[:3], sums[3:50], sums[50:]):
         in_parts = add_up(in_parts, part)
     assert at_once["loss"] == in_parts["loss"]
+
+
+def _stack(trees):
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
+
+
+def _form(leaf) -> tuple[tuple[int, ...], np.dtype]:
+    return leaf.shape, leaf.dtype
+
+
+def _assert_every_parameter_moves(path: str, precision: str) -> None:
+    decays = [f"optimizer__{name}" for name in ("weight_decay", "l2") if tiny(path).flat.get(f"optimizer.{name}")]
+    experiment = tiny(path, train__precision=precision, **dict.fromkeys(decays, "0.0"))
+    before = jax.device_get(state_of(experiment))
+    after, _ = run_steps(experiment, state_of(experiment), 16)
+    for name, leaf in named_leaves(jax.device_get(after.params)).items():
+        assert leaf.dtype == np.float32, name
+        assert np.isfinite(leaf).all(), name
+        assert (leaf != named_leaves(before.params)[name]).any(), name
 
 
 def _losses(sums) -> list[str]:

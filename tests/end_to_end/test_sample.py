@@ -1,4 +1,4 @@
-"""`train`, `evaluate`, `sample` and `predict`, one after the other, on every config's `tiny`."""
+"""`train`, `evaluate`, `sample` and `predict`, one after the other, on the `tiny` of one config of each task."""
 
 import inspect
 from pathlib import Path
@@ -11,11 +11,11 @@ from experiments.evaluate import evaluate
 from experiments.predict import predict
 from experiments.sample import _options, sample
 from experiments.train import train
-from tests.configs import every_config, tiny
+from tests.configs import every_task, tiny
 from tests.end_to_end.conftest import Launch
 
 
-@every_config
+@every_task
 def test_a_run_of_every_config_can_be_looked_at(path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run, task = tmp_path / "run", tiny(path).task
     assert train([f"{path}:tiny", "--workdir", str(run), "--config.train.checkpoint_every=16"]) == 0
