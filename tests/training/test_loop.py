@@ -58,7 +58,11 @@ FORMS = {
     "streamed": {"data__backing": "stream"},
     "dropout": {"model__dropout": "0.3"},
     "two devices": {"mesh__data": "2"},
-    "a population": {"population__size": "3", "population__vary__model__dropout": "0.1,0.2,0.3"},
+    "a population": {
+        "population__size": "2",
+        "population__strategy": "vmap",
+        "population__vary__model__dropout": "0.1,0.2",
+    },
     "a population on two devices": {"population__size": "2", "population__strategy": "map", "mesh__data": "2"},
     "all at once": {
         "mesh__data": "2",

@@ -1,6 +1,7 @@
 """A population: its members against runs alone, in each strategy; one that fails; one that is taken out."""
 
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import get_args
 
@@ -21,6 +22,7 @@ from dlvr_jax.training.sharding import Placement
 from dlvr_jax.training.strategy import Form
 from experiments.extract import extract_member
 from tests.configs import plain
+from tests.training.test_loop import cut_back, outcome
 
 PATH = "configs/cnn/lenet5_digits.py"
 DIGITS = config.find(f"{PATH}:tiny")
@@ -47,11 +49,27 @@ def same(a, b) -> None:
         np.testing.assert_allclose(leaf, named_leaves(jax.device_get(b))[name], **ROUNDING, err_msg=name)
 
 
+FOUR = {"population__size": "4", "population__vary__optimizer__learning_rate": "0.01,0.02,0.03,0.04"}
+
+
+@lru_cache
+def runs_alone() -> list:
+    """Of each member of FOUR as a run alone: its state after a step, the step's sums, and an evaluation."""
+    experiment = plain(PATH, **FOUR)
+    batches, test = experiment.training_batches(), experiment.evaluation_batches("test")[0]
+    step, evaluate, found = jax.jit(experiment.task.train_step), jax.jit(experiment.task.eval_step), []
+    for k, (seed, hyper) in enumerate(zip(experiment.seeds, experiment.hypers, strict=True)):
+        before = initial_state(experiment.task, seed, hyper, experiment.example_batch)
+        own = {name: leaf[k] for name, leaf in batches.payload(0).items()}
+        after, sums = step(before, assemble(batches.resident, own))
+        found.append((after, sums, evaluate(after, test, None)))
+    return found
+
+
 @pytest.mark.parametrize("devices", [1, 2])
 @pytest.mark.parametrize("strategy", get_args(Strategy))
 def test_members_agree_with_runs_alone(strategy: Strategy, devices: int) -> None:
-    rates = {"population__size": "4", "population__vary__optimizer__learning_rate": "0.01,0.02,0.03,0.04"}
-    experiment = plain(PATH, **rates, mesh__data=str(devices))
+    experiment = plain(PATH, **FOUR, mesh__data=str(devices))
     placement, batches = Placement.over(devices, members=True), experiment.training_batches()
     four, payload = experiment.population_of(Form(strategy, devices)), batches.payload(0)
     seeds, hyper = np.array(experiment.seeds, np.uint32), stacked(experiment.hypers)
@@ -60,24 +78,19 @@ def test_members_agree_with_runs_alone(strategy: Strategy, devices: int) -> None
     after, sums = step(before, placement.everywhere(batches.resident), placement.rows(payload))
     evaluated = jax.jit(four.eval_step)(after, experiment.evaluation_batches("test")[0], None)
     parts = list(each_member(four, after, *jax.device_get(evaluated[:2])))
-    for k in range(4):
-        alone = initial_state(experiment.task, experiment.seeds[k], experiment.hypers[k], experiment.example_batch)
-        own = assemble(batches.resident, {name: leaf[k] for name, leaf in payload.items()})
-        one, loss = jax.jit(experiment.task.train_step)(alone, own)
+    for k, (one, loss, (tested, outputs, _)) in enumerate(runs_alone()):
         same(member(after, k).params, one.params)
         np.testing.assert_allclose(sums["loss"][0][k], loss["loss"][0], rtol=2e-6)
-        tested, outputs, _ = jax.jit(experiment.task.eval_step)(one, experiment.evaluation_batches("test")[0], None)
         np.testing.assert_allclose(parts[k][1]["loss"][0], tested["loss"][0], rtol=2e-5)
         np.testing.assert_array_equal(parts[k][2]["label"], outputs["label"])
 
 
 def test_each_member_has_its_metrics_and_its_best_state(tmp_path: Path) -> None:
-    run = train(tmp_path / "run", population__size="3", population__vary__optimizer__learning_rate="1e-3,1e-2,3e-3")
+    flags = {"population__size": "2", "population__vary__optimizer__learning_rate": "1e-3,1e-2", "train__keep": "9"}
+    run = train(tmp_path / "run", **flags)
     summary = run.summary()
-    assert summary is not None and [own["seed"] for own in summary["members"]] == [0, 1, 2]
-    assert [own["varied"] for own in summary["members"]] == [
-        {"optimizer.learning_rate": rate} for rate in (1e-3, 1e-2, 3e-3)
-    ]
+    assert summary is not None and [own["seed"] for own in summary["members"]] == [0, 1]
+    assert [own["varied"] for own in summary["members"]] == [{"optimizer.learning_rate": rate} for rate in (1e-3, 1e-2)]
     for own in summary["members"]:
         validated = lines(run, "validation", own["member"])
         best = max(line["accuracy"] for line in validated)
@@ -90,6 +103,9 @@ def test_each_member_has_its_metrics_and_its_best_state(tmp_path: Path) -> None:
     mean = np.mean([own["metrics"]["test/accuracy"] for own in summary["members"]])
     assert summary["metrics"]["test/accuracy"] == pytest.approx(mean)
     assert "Members" in (run.path / "report.html").read_text()
+    before = outcome(run)
+    cut_back(run, 8)
+    assert outcome(train(tmp_path / "run", **flags)) == before
 
 
 def test_a_member_that_is_not_finite_stays_as_it_was_and_the_others_go_on(
