@@ -8,7 +8,7 @@ from experiments.populations import populations
 
 def test_every_form_is_timed_beside_one_after_the_other(tmp_path: Path, capsys) -> None:
     out = tmp_path / "gain.json"
-    tiny = "configs/ebm/energy_two_moons.py:tiny"
+    tiny = "configs/ebm/rbm_digits.py:tiny"
     populations([tiny, "--members", "2", "--rounds", "1", "--out", str(out)])
     (row,) = json.loads(out.read_text())["rows"]
     assert set(row["together"]) == {
