@@ -21,11 +21,11 @@ jax.devices()
 
 
 class ByConfig(LoadScopeScheduling):
-    """Tests of one config run on one worker, which makes its programs once; all others wherever there is room."""
+    """Tests of one config, and all others of one file, run on one worker, which makes their programs once."""
 
     def _split_scope(self, nodeid: str) -> str:
         config = re.search(r"configs/\w+/\w+\.py", nodeid)
-        return config[0] if config else nodeid
+        return config[0] if config else nodeid.partition("::")[0]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByConfig:
