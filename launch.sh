@@ -12,6 +12,10 @@ The environment is made at the first call, and made anew when it is damaged or t
   DLVR_PYTHON    the Python to use, a name or a path (default: the newest one from 3.11 on)
   DLVR_VENV      the folder of the environment (default: .venv beside launch.sh); none: use the interpreter as it is
   DLVR_PLATFORM  cpu, cuda or tpu (default: what this machine has)
+
+One training by several processes, of one machine or several: the same \`train\` for each, with
+  DLVR_COORDINATOR                auto under Slurm, Open MPI and on TPU pods; else HOST:PORT, a free port of the first process
+  DLVR_PROCESSES, DLVR_PROCESS    beside HOST:PORT: how many processes there are, and which this one is, from 0
 TEXT
 }
 

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from dlvr_jax import guarantee
+from dlvr_jax import guarantee, processes
 from dlvr_jax.build import Experiment
 from dlvr_jax.displays import Display
 from dlvr_jax.members import summaries, table
@@ -28,9 +28,13 @@ def finish(
     from dlvr_jax.reporting.tensorboard import write_tensorboard
 
     task, step, seconds = training.task, int(np.max(training.state.step)), training.memory.seconds
-    state = chosen_state(training)
-    test = Split.place(experiment.evaluation_batches("test"), training.splits["train"].placement)
-    parts = list(each_member(task, state, *evaluate(task, state, test)))
+    placement = training.splits["train"].placement
+    state = placement.state(chosen_state(training), task.micro)
+    test = Split.place(experiment.evaluation_batches("test"), placement)
+    evaluation = evaluate(task, state, test)
+    params, parts = processes.whole(training.state.params), list(each_member(task, processes.whole(state), *evaluation))
+    if not run.writes:
+        return
     found = [task.finish(*own) for own in parts]
     for k, own in enumerate(found):
         who = {"member": k} if experiment.is_population else {}
@@ -56,7 +60,7 @@ def finish(
             "seconds": seconds,
             "metrics": metrics | _best(experiment, training),
             "parameters": sum(leaf.size for leaf in jax.tree.leaves(experiment.abstract_state.params)),
-            "params_sha256": tree_digest(training.state.params),
+            "params_sha256": tree_digest(params),
             **({"members": members} if members else {}),
             "data": {
                 "name": experiment.flat["data.name"],

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from dlvr_jax import config, guarantee, runtime
+from dlvr_jax import config, guarantee, processes, runtime
 from dlvr_jax.build import Experiment, build
 from dlvr_jax.check import Complete
 from dlvr_jax.choose_strategy import form_of
@@ -21,6 +21,7 @@ from dlvr_jax.recorded import complete_of, origin_of, refuse_other_data
 from dlvr_jax.reporting import console
 from dlvr_jax.run import Run
 from dlvr_jax.tasks.task import State, Task
+from dlvr_jax.training.cadence import nearest_multiples
 from dlvr_jax.training.checkpoint import named_leaves, restore, steps
 from dlvr_jax.training.compile_count import CompileCount
 from dlvr_jax.training.compiled import initial_state
@@ -71,13 +72,13 @@ class Start:
         }
 
 
-def launch(start: Start) -> int:
-    """Trains to the end and writes summary and report; returns the exit code.
+def launch(start: Start, count: int = 1) -> int:
+    """Trains to the end and writes summary and report; returns the exit code. One of `count` processes that do.
 
     Raises:
         UserError: the folder holds another config's run or is in use, or what `build` and `train` raise.
     """
-    run = Run(start.folder)
+    run = Run(start.folder, processes.is_first())
     _refuse_what_is_no_run_of(run, start)
     if start.origin is not None and start.complete.flat["population.size"] > 1:
         raise UserError("--from: a population starts anew; train its members from a run one by one")
@@ -87,8 +88,8 @@ def launch(start: Start) -> int:
         raise UserError(f"{start.origin} is not a run folder: it has no config.json")
     for note in start.complete.notes:
         console.warn(note)
-    _start_runtime(run.environment if run.exists() else start.environment, start.complete.flat)
-    count = CompileCount()
+    _start_runtime(run.environment if run.exists() else start.environment, start.complete.flat, count)
+    compiled = CompileCount()
     experiment = build(start.complete.flat)
     Placement.over(experiment.devices)  # before there is a folder: are there that many?
     with run.locked():
@@ -96,23 +97,43 @@ def launch(start: Start) -> int:
         if run.exists():
             refuse_other_data(run, experiment)
         if run.summary() is not None:
+            if not run.writes:
+                return 0
             print(f"{run.path} is finished; its report: {_report(run)}; for a new run change the config or --workdir")
             return 0
         try:
-            return _train(run, start, experiment, count)
+            return _train(run, start, experiment, compiled)
         except (jax.errors.JaxRuntimeError, MemoryError) as error:
             if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
                 raise OutOfMemory(f"out of memory: {said(error)}; try a smaller {_smaller(start)}") from error
             raise
 
 
-def _start_runtime(recorded: Mapping[str, Any] | None, flat: Mapping[str, Any]) -> None:
-    """As a record has it; a new population that may choose its form gets a CPU device for each thread."""
+def _start_runtime(recorded: Mapping[str, Any] | None, flat: Mapping[str, Any], count: int) -> None:
+    """As a record has it; a new population that may choose its form gets a CPU device for each thread.
+
+    Several processes make as many CPU devices as the config asks for, an equal part each.
+    """
+    threads = None if recorded is None else recorded["cpu"]["threads"]
+    if count > 1:
+        runtime.start(threads, _part(flat, count))
+        return
     chooses = flat["population.size"] > 1 and flat["population.strategy"] == "auto"
     devices = runtime.threads_at_hand() if chooses else 1
     if recorded is not None:
         devices = recorded["device"]["count"]
-    runtime.start(None if recorded is None else recorded["cpu"]["threads"], max(devices, flat["mesh.data"]))
+    runtime.start(threads, max(devices, flat["mesh.data"]))
+
+
+def _part(flat: Mapping[str, Any], count: int) -> int:
+    """How many devices each of several processes has."""
+    if flat["population.size"] > 1:
+        raise UserError("population.size: the members are trained by one process; unset DLVR_COORDINATOR")
+    devices = flat["mesh.data"]
+    if devices % count:
+        low, high = nearest_multiples(devices, count)
+        raise UserError(f"mesh.data = {devices}: does not split over {count} processes; use {low} or {high}")
+    return int(devices // count)
 
 
 def _smaller(start: Start) -> str:
@@ -144,7 +165,7 @@ def _refuse_what_is_no_run_of(run: Run, start: Start) -> None:
         )
 
 
-def _train(run: Run, start: Start, experiment: Experiment, count: CompileCount) -> int:
+def _train(run: Run, start: Start, experiment: Experiment, compiled: CompileCount) -> int:
     first = _first_state(experiment)
     task, measured = _task(run, start, experiment, first)
     if isinstance(task, Population):
@@ -158,13 +179,15 @@ def _train(run: Run, start: Start, experiment: Experiment, count: CompileCount) 
     if experiment.data.spec.splits["validation"]:
         splits["validation"] = Split.place(experiment.evaluation_batches("validation"), placement)
     environment, is_new = {**_environment(experiment, task), **measured}, not run.exists()
+    record = start.record(int(np.max(state.step)))
+    if not is_new:  # how it runs from now on
+        begun = run.record["from"]["step"] if run.record.get("from") else 0
+        record = {**run.record, **start.record(begun)}
+    processes.meet()  # nobody writes before all have looked
     if is_new:
         run.write("environment.json", environment)
-        run.write("config.json", start.record(int(np.max(state.step))))
-    else:  # how it runs from now on
-        begun = run.record["from"]["step"] if run.record.get("from") else 0
-        run.write("config.json", {**run.record, **start.record(begun)})
-    console.print_differences(run.record)
+    run.write("config.json", record)
+    console.print_differences(record)
     params = experiment.abstract_state.params
     console.print_parameters([(n, p.shape, p.dtype, p.size) for n, p in named_leaves(params).items()])
     memory = Memory.of(experiment.population.size)
@@ -179,7 +202,7 @@ def _train(run: Run, start: Start, experiment: Experiment, count: CompileCount) 
         if start.until is not None and step >= start.until:
             raise Stopped(None, step)
         train(training, step)
-        finish(run, experiment, training, environment, count)
+        finish(run, experiment, training, environment, compiled)
     except Stopped as stopped:
         if stopped.signal is None:
             print(f"paused at step {stopped.step} of {training.last}; without --until it goes on", file=sys.stderr)
@@ -218,6 +241,7 @@ def _environment(experiment: Experiment, task: Task) -> dict[str, Any]:
     if isinstance(task, Population):
         form = {"kind": "population", "members": task.size, "strategy": task.strategy}
     form |= {"devices": experiment.devices, "steps_per_call": experiment.train.steps_per_call}
+    form |= {"processes": jax.process_count()} if jax.process_count() > 1 else {}
     return {**runtime.environment(), "form": form, "data": experiment.data.fingerprint(), "resumed": []}
 
 

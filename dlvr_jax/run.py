@@ -52,6 +52,7 @@ class Run:
     """A run folder. Reading raises UserError where a file is missing or damaged, with its path."""
 
     path: Path
+    writes: bool = True  # False of a process beside the one that does: then what writes does nothing
 
     @property
     def record(self) -> dict[str, Any]:
@@ -87,6 +88,8 @@ class Run:
 
     def write(self, name: str, content: Mapping[str, Any]) -> None:
         """Writes one of the JSON files whole, with the format's version."""
+        if not self.writes:
+            return
         self.path.mkdir(parents=True, exist_ok=True)
         write_text(self.path / name, json.dumps({"format": FORMAT, **content}, indent=2) + "\n")
 
@@ -98,6 +101,8 @@ class Run:
 
     def append_metrics(self, line: Mapping[str, Any]) -> None:
         """Adds a line and forces it to the disk."""
+        if not self.writes:
+            return
         with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json_line(line))
             file.flush()
@@ -105,6 +110,8 @@ class Run:
 
     def cut_metrics(self, step: int) -> None:
         """Drops what a killed process wrote after the checkpoint of `step`, samples too, and the lines of a test."""
+        if not self.writes:
+            return
         kept = [line for line in self.metrics() if line["step"] <= step and line["split"] != "test"]
         write_text(self.path / "metrics.jsonl", "".join(map(json_line, kept)))
         for folder in (self.path / "samples").glob("*"):
@@ -113,6 +120,8 @@ class Run:
 
     def write_displays(self, step: int, shown: Mapping[str, displays.Display]) -> None:
         """Saves displays under `samples/<step>/`."""
+        if not self.writes:
+            return
         folder = self.path / "samples" / f"{step:08d}"
         folder.mkdir(parents=True, exist_ok=True)
         for name, display in shown.items():
@@ -133,6 +142,9 @@ class Run:
         """
         from filelock import FileLock, Timeout
 
+        if not self.writes:
+            yield
+            return
         lock = FileLock(self.path / ".lock", timeout=0)
         try:
             self.path.mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from dlvr_jax import check, config
+from dlvr_jax import check, config, processes
 from dlvr_jax.launch import Start, launch
 from dlvr_jax.schema import Between
 from experiments.command import arguments, main
@@ -19,7 +19,8 @@ def train(argv: Sequence[str]) -> int:
     known, rest = parser.parse_known_args(argv)
     source = config.find(known.config)
     complete = check.complete(config.load(source), config.flags(rest))
-    return launch(Start(source, complete, known.workdir, known.origin, until=known.until))
+    with processes.together() as count:
+        return launch(Start(source, complete, known.workdir, known.origin, until=known.until), count)
 
 
 if __name__ == "__main__":

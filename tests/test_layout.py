@@ -38,6 +38,7 @@ FLOORS = (
     (
         "dlvr_jax.run",
         "dlvr_jax.guarantee",
+        "dlvr_jax.processes",
         "dlvr_jax.runtime",
         "dlvr_jax.config",
         "dlvr_jax.sections",

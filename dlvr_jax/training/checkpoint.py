@@ -231,6 +231,9 @@ def _first_line(error: Exception) -> str:
 
 
 def _orbax() -> Any:
+    """For this process alone: the first of several writes whole leaves, and each reads them."""
     import orbax.checkpoint as ocp
 
-    return ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
+    alone = ocp.options.MultiprocessingOptions(primary_host=jax.process_index(), active_processes={jax.process_index()})
+    handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
+    return ocp.Checkpointer(handler, multiprocessing_options=alone)

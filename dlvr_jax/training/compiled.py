@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import NamedSharding
+from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import ArrayLike
 
 from dlvr_jax import runtime
@@ -86,13 +86,22 @@ def _non_finite(task: Task, state: State, resident: Any, payload: Any) -> Any:
 def _program(
     function: Callable[..., Any], task: Any, donate: bool, arguments: tuple[Any, ...], kept: Any = None
 ) -> Callable[..., Any]:
-    """`kept`: of what comes out, that which goes in again, and so must stay on its devices; None for the rest."""
+    """`kept`: of what comes out, that which goes in again, and so must stay on its devices; None for the rest.
+
+    The rest is for the host: over several devices each has all of it, so that each process has.
+    """
     leaves, structure = jax.tree.flatten(arguments)
-    places, out = jax.tree.flatten(jax.tree.map(lambda leaf: _shape(leaf).sharding, kept))
-    several = any(place is not None for place in places)
-    return _compile(
-        function, task, donate, structure, tuple(map(_shape, leaves)), (out, tuple(places)) if several else None
+    shapes = tuple(map(_shape, leaves))
+    mesh = next((shape.sharding.mesh for shape in shapes if shape.sharding is not None), None)
+    if mesh is None:
+        return _compile(function, task, donate, structure, shapes, None)
+    places = jax.tree.map(
+        lambda leaf: NamedSharding(mesh, PartitionSpec()) if leaf is None else _shape(leaf).sharding,
+        kept,
+        is_leaf=lambda leaf: leaf is None,
     )
+    places, out = jax.tree.flatten(places)
+    return _compile(function, task, donate, structure, shapes, (out, tuple(places)))
 
 
 def _shape(leaf: Any) -> jax.ShapeDtypeStruct:

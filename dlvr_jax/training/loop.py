@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from dlvr_jax import processes
 from dlvr_jax.data.prefetch import payloads
 from dlvr_jax.errors import UserError, blamed
 from dlvr_jax.reporting.console import Progress, warn
@@ -43,9 +44,10 @@ def resume(t: Training) -> int:
     Raises:
         UserError: no checkpoint is whole, or they are of another structure.
     """
-    clean(t.run.checkpoints)
+    if t.run.writes:
+        clean(t.run.checkpoints)
     if t.evaluation.best is not None:
-        t.best = jax.tree.map(np.array, evaluated(t.state))
+        t.best = jax.tree.map(np.array, processes.whole(evaluated(t.state)))
     found = restore(t.run.checkpoints, {"state": t.state, "best": t.best}, warn)
     if found is not None:
         tree, memory = found
@@ -53,7 +55,8 @@ def resume(t: Training) -> int:
         t.memory = Memory(**{**memory, "window": window})
         t.state, t.best = t.splits["train"].placement.state(tree["state"], t.task.micro), tree["best"]
     step = int(np.max(t.state.step))
-    for damaged in [number for number in steps(t.run.checkpoints) if number > step]:
+    processes.meet(step)
+    for damaged in [number for number in steps(t.run.checkpoints) if number > step and t.run.writes]:
         remove(t.run.checkpoints / str(damaged))
     t.run.cut_metrics(step)
     return step
@@ -67,13 +70,15 @@ def train(training: Training, step: int) -> None:
         Stopped: a signal asked for it, or it is to pause.
     """
     checkpoints = Checkpoints(training.run.checkpoints, training.train.keep)
+    elsewhere = step > 0 and not steps(training.run.checkpoints)  # it began in another run
+    processes.meet(step)  # nobody writes before all have looked
     with (
         interruptible() as interrupt,
         Progress(training.last, step) as progress,
         TensorBoard(training.run.path / "tensorboard") as board,
     ):
         try:
-            if step and not steps(training.run.checkpoints):  # from another run, which need not stay as it is
+            if elsewhere:  # which need not stay as it is
                 _save(training, checkpoints, step)
                 checkpoints.wait()
             _loop(training, checkpoints, step, interrupt, progress, board)
@@ -94,8 +99,9 @@ def _loop(
         times = clock.read(step, split)
         for k, own in enumerate(metrics):
             line = {"step": step, "split": split, **({"member": k} if len(metrics) > 1 else {}), **own, **times}
-            t.run.append_metrics(line)
-            board.write(line)
+            if t.run.writes:
+                t.run.append_metrics(line)
+                board.write(line)
 
     batches, program = payloads(split.batches, step, t.last, per_call=per_call), None
     while step < t.last and not _stops_early(t, step):
@@ -121,7 +127,7 @@ def _loop(
         if due(step, t.train.eval_every, t.last) and "validation" in t.splits:
             _stop_if_failed(t)
             evaluation = evaluate(t.task, t.state, t.splits["validation"])
-            metrics = [t.task.finish(*own) for own in each_member(t.task, t.state, *evaluation)]
+            metrics = [t.task.finish(*own) for own in each_member(t.task, processes.whole(t.state), *evaluation)]
             remember_best(t, step, metrics)
             log("validation", metrics)
             progress.note(_evaluation_line(t, step, metrics))
@@ -130,7 +136,8 @@ def _loop(
             _stop_if_failed(t)
             _show_samples(t, step)
 
-        stopping = (interrupt.signal is not None or step == t.until) and step < t.last
+        signal = processes.heard(interrupt.signal, due(step, t.train.log_every, t.last))
+        stopping = (signal is not None or step == t.until) and step < t.last
         if due(step, t.train.checkpoint_every, t.last) or stopping or _stops_early(t, step):
             _drain(t, pending, per_call)
             _stop_if_failed(t)
@@ -138,7 +145,7 @@ def _loop(
             _save(t, checkpoints, step)
         if stopping:
             checkpoints.wait()
-            raise Stopped(interrupt.signal, step)
+            raise Stopped(signal, step)
     batches.close()
     checkpoints.wait()
 
@@ -151,7 +158,9 @@ def _program(t: Training, payload: Any) -> Any:
 
 def _save(t: Training, checkpoints: Checkpoints, step: int) -> None:
     window = {name: [top.tolist(), bottom.tolist()] for name, (top, bottom) in t.memory.window.items()}
-    checkpoints.save(step, {"state": t.state, "best": t.best}, dataclasses.asdict(t.memory) | {"window": window})
+    tree = processes.whole({"state": t.state, "best": t.best})
+    if t.run.writes:
+        checkpoints.save(step, tree, dataclasses.asdict(t.memory) | {"window": window})
 
 
 def _drain(t: Training, pending: list[Any], per_call: int) -> None:
@@ -202,8 +211,10 @@ def _show_samples(t: Training, step: int) -> None:
     from dlvr_jax.reporting.html import write_report
 
     assert t.task.sample is not None
-    t.run.write_displays(step, t.task.sample(as_evaluated(t.state), SAMPLE_SEED))
-    write_report(t.run)
+    state = processes.whole(as_evaluated(t.state))
+    if t.run.writes:
+        t.run.write_displays(step, t.task.sample(state, SAMPLE_SEED))
+        write_report(t.run)
 
 
 def _evaluation_line(t: Training, step: int, metrics: Sequence[Mapping[str, float]]) -> str:

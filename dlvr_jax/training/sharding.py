@@ -29,19 +29,19 @@ class Placement:
         Raises:
             UserError: there are not that many.
         """
-        if devices > jax.device_count():
-            raise UserError(
-                f"mesh.data = {devices}: this machine has {jax.device_count()} devices; use at most that many"
-            )
+        there, several = jax.device_count(), jax.process_count() > 1
+        if devices > there or (several and devices < there):
+            where, use = ("the processes have", "all") if several else ("this machine has", "at most that many")
+            raise UserError(f"mesh.data = {devices}: {where} {there} devices; use {use}")
         return cls(Mesh(np.array(jax.devices()[:devices]), ("data",)), members)
 
     def everywhere(self, tree: Any) -> Any:
         """Puts a copy of every leaf on each device."""
-        return jax.device_put(tree, self.copied)
+        return jax.tree.map(lambda leaf: _put(leaf, self.copied), tree)
 
     def state(self, state: State, micro: int = 1) -> State:
         """Puts a state on the devices, where `places` says."""
-        placed: State = jax.device_put(state, self.places(state, micro))
+        placed: State = jax.tree.map(_put, state, self.places(state, micro))
         return placed
 
     def places(self, state: State, micro: int = 1) -> State:
@@ -70,4 +70,12 @@ class Placement:
         if self.members:
             return dict(self.everywhere(payload))
         split = NamedSharding(self.mesh, PartitionSpec(*([None] * leading), "data"))
-        return {name: jax.device_put(leaf, split) for name, leaf in payload.items()}
+        return {name: _put(leaf, split) for name, leaf in payload.items()}
+
+
+def _put(leaf: Any, place: NamedSharding) -> jax.Array:
+    """Every process has the whole leaf at hand and sends its own devices their parts."""
+    if place.is_fully_addressable:
+        return jax.device_put(leaf, place)
+    whole = np.asarray(leaf)
+    return jax.make_array_from_callback(whole.shape, place, whole.__getitem__)

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from dlvr_jax import processes
 from dlvr_jax.run import Run
 from dlvr_jax.sections import EvalSection, TrainSection
 from dlvr_jax.tasks.task import State, Task, evaluated
@@ -76,7 +77,7 @@ def _with_members(task: Task, tree: Any, new: Any, members: Sequence[int]) -> An
     if not members:
         return tree
     if not isinstance(task, Population):
-        return jax.tree.map(np.array, new)
+        return jax.tree.map(np.array, processes.whole(new))
 
     def one(old: Any, leaf: Any) -> np.ndarray:
         changed = np.array(old)

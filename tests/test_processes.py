@@ -1,0 +1,47 @@
+"""What its environment asks of a process; how several train: tests/end_to_end/test_several_processes.py."""
+
+import re
+from collections.abc import Mapping
+
+import pytest
+
+from dlvr_jax import processes
+from dlvr_jax.errors import UserError
+
+
+def test_without_a_coordinator_a_process_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"SLURM_JOB_ID": "1", "SLURM_NTASKS": "2", "SLURM_PROCID": "0", "SLURM_LOCALID": "0"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SLURM_STEP_NODELIST", "node[1-2]")
+    with processes.together() as count:
+        assert count == 1
+    processes.refuse("sweep")
+
+
+@pytest.mark.parametrize(
+    ("variables", "fault"),
+    [
+        ({"DLVR_COORDINATOR": "here:1", "DLVR_PROCESS": "0"}, "DLVR_PROCESSES=: is not a number"),
+        (
+            {"DLVR_COORDINATOR": "here:1", "DLVR_PROCESSES": "2", "DLVR_PROCESS": "-1"},
+            "DLVR_PROCESS=-1: is not a number",
+        ),
+        ({"DLVR_COORDINATOR": "here", "DLVR_PROCESSES": "2", "DLVR_PROCESS": "1"}, "DLVR_COORDINATOR=here: is neither"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anyone_waits(
+    variables: Mapping[str, str], fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match=re.escape(fault)), processes.together():
+        pass
+    with pytest.raises(UserError, match=r"^sweep: DLVR_COORDINATOR makes one training of several processes; unset it$"):
+        processes.refuse("sweep")
+
+
+def test_one_process_waits_for_nobody_and_hears_its_own_signal_at_once() -> None:
+    processes.meet(3)
+    assert processes.heard(15, meeting=False) == 15 and processes.heard(None, meeting=True) is None
+    tree = {"a": 1}
+    assert processes.whole(tree) == tree
