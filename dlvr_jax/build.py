@@ -17,11 +17,12 @@ from dlvr_jax.data.batches import Batches, evaluation_batches, of_members, train
 from dlvr_jax.data.sources import Source, Spec
 from dlvr_jax.errors import UserError, blamed
 from dlvr_jax.schema import REQUIRED, Bound, fields_of
-from dlvr_jax.sections import VARY, EvalSection, PopulationSection, TrainSection
+from dlvr_jax.sections import VARY, EvalSection, PopulationSection, TrainSection, devices_of
 from dlvr_jax.tasks.from_loss import LossTask
 from dlvr_jax.tasks.task import State, Task
 from dlvr_jax.training.optimizers import Chain
 from dlvr_jax.training.population import Population
+from dlvr_jax.training.sharding import Placement
 from dlvr_jax.training.strategy import Form
 
 
@@ -37,6 +38,7 @@ class Experiment:
     evaluation: EvalSection
     hyper: dict[str, float | None]  # of the first member
     devices: int
+    fsdp: int  # of them share out parameters; see MeshSection
     population: PopulationSection
 
     @property
@@ -47,6 +49,15 @@ class Experiment:
     def population_of(self, form: Form) -> Population:
         """The task of all members together."""
         return Population(self.task, self.population.size, self.own_batches, form.strategy, form.devices)
+
+    @property
+    def placement(self) -> Placement:
+        """Where its arrays go.
+
+        Raises:
+            UserError: there are not that many devices.
+        """
+        return Placement.over(self.devices, self.is_population, self.fsdp)
 
     @property
     def examples_per_step(self) -> int:
@@ -140,7 +151,8 @@ def build(flat: Flat) -> Experiment:
     hyper = {key: flat.get(VARY + key, [flat[key]])[0] for key in hyper_keys(flat)}
     evaluation = EvalSection(**_section(flat, "eval"))
     population = PopulationSection(**{name: flat[f"population.{name}"] for name in fields_of(PopulationSection)})
-    experiment = Experiment(flat, data, model, task, train, evaluation, hyper, flat["mesh.data"], population)
+    devices, fsdp = devices_of(flat), flat["mesh.fsdp"]
+    experiment = Experiment(flat, data, model, task, train, evaluation, hyper, devices, fsdp, population)
     _check_wishes(experiment)
     _check_shapes(experiment)
     return experiment

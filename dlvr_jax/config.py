@@ -16,7 +16,7 @@ from dlvr_jax.schema import nearest
 
 ROOT = Path(__file__).resolve().parent.parent
 # Keys that may change when a run is resumed: how it runs, not what is trained. Another `mesh` is recorded as weaker.
-HOW = ("data.backing", "mesh.data", "train.keep")
+HOW = ("data.backing", "mesh.data", "mesh.fsdp", "train.keep")
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def _nesterov(flat: Mapping[str, Any], examples: int | None) -> Iterator[str]:
 
 def _rows(flat: Mapping[str, Any], examples: int | None) -> Iterator[str]:
     """Batches split evenly over devices and micro-batches, and streams have as many examples as rows."""
-    devices = 1 if (flat["population.size"] or 1) > 1 else flat["mesh.data"] or 1
+    devices = 1 if (flat["population.size"] or 1) > 1 else (flat["mesh.data"] or 1) * (flat["mesh.fsdp"] or 1)
     parts = flat["train.accumulate"] or 1
     for key, unit in (("train.batch_size", devices * parts), ("eval.batch_size", devices)):
         if flat[key] is not None and flat[key] % unit:
@@ -74,6 +74,8 @@ def _members(flat: Mapping[str, Any], examples: int | None) -> Iterator[str]:
     if size > 1 and size % devices:
         low, high = nearest_multiples(size, devices)
         yield f"population.size = {size} does not split over {devices} devices; use {low} or {high}"
+    if size > 1 and (flat["mesh.fsdp"] or 1) > 1:
+        yield f"mesh.fsdp = {flat['mesh.fsdp']}: each member of a population is whole on its device; use mesh.data"
 
 
 def _multiples(flat: Mapping[str, Any], examples: int | None) -> Iterator[str]:

@@ -20,6 +20,7 @@ from dlvr_jax.finish import finish
 from dlvr_jax.recorded import complete_of, origin_of, refuse_other_data
 from dlvr_jax.reporting import console
 from dlvr_jax.run import Run
+from dlvr_jax.sections import devices_of
 from dlvr_jax.tasks.task import State, Task
 from dlvr_jax.training.cadence import nearest_multiples
 from dlvr_jax.training.checkpoint import named_leaves, restore, steps
@@ -91,7 +92,7 @@ def launch(start: Start, count: int = 1) -> int:
     _start_runtime(run.environment if run.exists() else start.environment, start.complete.flat, count)
     compiled = CompileCount()
     experiment = build(start.complete.flat)
-    Placement.over(experiment.devices)  # before there is a folder: are there that many?
+    Placement.over(experiment.devices, fsdp=experiment.fsdp)  # before there is a folder: are there that many?
     with run.locked():
         _refuse_what_is_no_run_of(run, start)  # again, now that no other process can make it one
         if run.exists():
@@ -122,18 +123,20 @@ def _start_runtime(recorded: Mapping[str, Any] | None, flat: Mapping[str, Any], 
     devices = runtime.threads_at_hand() if chooses else 1
     if recorded is not None:
         devices = recorded["device"]["count"]
-    runtime.start(threads, max(devices, flat["mesh.data"]))
+    runtime.start(threads, max(devices, devices_of(flat)))
 
 
 def _part(flat: Mapping[str, Any], count: int) -> int:
     """How many devices each of several processes has."""
     if flat["population.size"] > 1:
         raise UserError("population.size: the members are trained by one process; unset DLVR_COORDINATOR")
-    devices = flat["mesh.data"]
+    devices = devices_of(flat)
     if devices % count:
         low, high = nearest_multiples(devices, count)
-        raise UserError(f"mesh.data = {devices}: does not split over {count} processes; use {low} or {high}")
-    return int(devices // count)
+        raise UserError(
+            f"mesh.data x mesh.fsdp = {devices}: does not split over {count} processes; use {low} or {high}"
+        )
+    return devices // count
 
 
 def _smaller(start: Start) -> str:
@@ -170,7 +173,7 @@ def _train(run: Run, start: Start, experiment: Experiment, compiled: CompileCoun
     task, measured = _task(run, start, experiment, first)
     if isinstance(task, Population):
         experiment = dataclasses.replace(experiment, devices=task.devices)
-    placement = Placement.over(experiment.devices, experiment.is_population)
+    placement = experiment.placement
     state = placement.state(first, task.micro)
     if start.origin is not None and not steps(run.checkpoints):
         step = run.record["from"]["step"] if run.exists() else start.origin_step
@@ -216,7 +219,10 @@ def _train(run: Run, start: Start, experiment: Experiment, compiled: CompileCoun
 def _first_state(experiment: Experiment) -> State:
     """Before the first update; of a population all members'."""
     if not experiment.is_population:
-        return initial_state(experiment.task, experiment.seed, experiment.hyper, experiment.example_batch)
+        places = None
+        if experiment.fsdp > 1:  # it may be too large for one device
+            places = experiment.placement.places(experiment.abstract_state, experiment.task.micro)
+        return initial_state(experiment.task, experiment.seed, experiment.hyper, experiment.example_batch, places)
     task, seeds = experiment.population_of(Form("vmap")), np.array(experiment.seeds, np.uint32)
     return initial_state(task, seeds, stacked(experiment.hypers), experiment.example_batch)
 
@@ -241,7 +247,8 @@ def _environment(experiment: Experiment, task: Task) -> dict[str, Any]:
     if isinstance(task, Population):
         form = {"kind": "population", "members": task.size, "strategy": task.strategy}
     form |= {"devices": experiment.devices, "steps_per_call": experiment.train.steps_per_call}
-    form |= {"processes": jax.process_count()} if jax.process_count() > 1 else {}
+    more = {"fsdp": experiment.fsdp, "processes": jax.process_count()}
+    form |= {name: count for name, count in more.items() if count > 1}
     return {**runtime.environment(), "form": form, "data": experiment.data.fingerprint(), "resumed": []}
 
 

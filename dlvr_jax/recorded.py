@@ -8,10 +8,10 @@ from dlvr_jax.build import Experiment, build
 from dlvr_jax.errors import UserError
 from dlvr_jax.reporting.console import warn
 from dlvr_jax.run import Run
+from dlvr_jax.sections import devices_of
 from dlvr_jax.tasks.task import Task, evaluated
 from dlvr_jax.training.checkpoint import restore, steps
 from dlvr_jax.training.population import stacked
-from dlvr_jax.training.sharding import Placement
 from dlvr_jax.training.strategy import Form
 from dlvr_jax.training.training import Memory, Training
 
@@ -56,7 +56,7 @@ def experiment_of(run: Run, population: bool = False) -> Experiment:
     if (complete.flat["population.size"] > 1) != population:
         what = "is no population" if population else f"is a population; ./launch.sh extract {run.path} --member N first"
         raise UserError(f"{run.path} {what}")
-    runtime.start(run.environment["cpu"]["threads"], complete.flat["mesh.data"])
+    runtime.start(run.environment["cpu"]["threads"], devices_of(complete.flat))
     experiment = build(complete.flat)
     refuse_other_data(run, experiment)
     return experiment
@@ -90,7 +90,7 @@ def restored(run: Run, experiment: Experiment, step: int | None = None) -> Train
     whole = restore(run.checkpoints, {"state": like, "best": best}, warn if step is None else _refuse, step)
     assert whole is not None
     tree, memory = whole
-    state = Placement.over(experiment.devices, experiment.is_population).state(tree["state"], task.micro)
+    state = experiment.placement.state(tree["state"], task.micro)
     remembered = Memory(**{**memory, "window": {}})
     return Training(run, task, {}, experiment.train, experiment.evaluation, state, tree["best"], remembered)
 

@@ -1,7 +1,8 @@
 """The sections of a config that every family shares. Fields are the schema; floats are hyper (see `schema.py`)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from dlvr_jax.schema import Between, Count
 
@@ -57,6 +58,12 @@ class PopulationSection:
 
 @dataclass(frozen=True)
 class MeshSection:
-    """`config.mesh`: how many devices share the batch, or the members of a population."""
+    """`config.mesh`: data times fsdp devices share the batch; or data devices the members of a population."""
 
     data: Count = 1
+    fsdp: Count = 1  # devices among which parameters, averages and optimiser state are shared out
+
+
+def devices_of(flat: Mapping[str, Any]) -> int:
+    """How many devices a config asks for."""
+    return int(flat["mesh.data"] * flat["mesh.fsdp"])

@@ -12,7 +12,6 @@ from dlvr_jax.run import Run
 from dlvr_jax.schema import Between
 from dlvr_jax.training.evaluation import Split
 from dlvr_jax.training.evaluation import evaluate as evaluate_split
-from dlvr_jax.training.sharding import Placement
 from dlvr_jax.training.training import Training, chosen_state, which_state
 from experiments.command import arguments, main
 
@@ -40,9 +39,10 @@ def evaluate(argv: Sequence[str]) -> int:
 
 def _metrics(experiment: Experiment, training: Training, name: str) -> dict[str, float]:
     """As the end of a training computes them."""
-    split = Split.place(experiment.evaluation_batches(name), Placement.over(experiment.devices))
-    state = chosen_state(training)
-    found = experiment.task.finish(state, *evaluate_split(experiment.task, state, split))
+    placement, task = experiment.placement, experiment.task
+    split = Split.place(experiment.evaluation_batches(name), placement)
+    state = placement.state(chosen_state(training), task.micro)
+    found = task.finish(state, *evaluate_split(task, state, split))
     return {f"{name}/{metric}": value for metric, value in found.items()}
 
 

@@ -20,6 +20,7 @@ from dlvr_jax.reporting.console import warn
 from dlvr_jax.reporting.readable import number
 from dlvr_jax.reporting.tables import print_table
 from dlvr_jax.schema import Field, allowed
+from dlvr_jax.sections import devices_of
 from experiments.command import arguments, main
 
 ORDER = ("seed", "data", "augment", "model", "task", "train", "optimizer", "eval")  # as in a config file; then others
@@ -33,7 +34,7 @@ def explain(argv: Sequence[str]) -> None:
     known, rest = parser.parse_known_args(argv)
     source = config.find(known.config)
     complete = check.complete(config.load(source), config.flags(rest))
-    runtime.start(devices=complete.flat["mesh.data"])
+    runtime.start(devices=devices_of(complete.flat))
     experiment = build(complete.flat)
     for note in complete.notes:
         warn(note)

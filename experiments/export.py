@@ -14,7 +14,6 @@ from dlvr_jax.run import Run
 from dlvr_jax.tasks.task import State, evaluated
 from dlvr_jax.training.evaluation import Split
 from dlvr_jax.training.evaluation import evaluate as evaluate_split
-from dlvr_jax.training.sharding import Placement
 from dlvr_jax.training.training import chosen_state
 from experiments.command import arguments, main
 
@@ -51,7 +50,7 @@ def _check(experiment: Experiment, state: State) -> None:
 
 def _about(experiment: Experiment, state: State, config: str) -> About:
     spec = experiment.data.spec
-    split = Split.place(experiment.evaluation_batches("test"), Placement.over(experiment.devices))
+    split = Split.place(experiment.evaluation_batches("test"), experiment.placement)
     metrics = experiment.task.finish(state, *evaluate_split(experiment.task, state, split))
     return About(
         model=experiment.flat["model.name"],

@@ -8,6 +8,7 @@ from dlvr_jax import check, config, runtime
 from dlvr_jax.benchmarks.overhead import measure
 from dlvr_jax.build import build
 from dlvr_jax.schema import Between
+from dlvr_jax.sections import devices_of
 from experiments.command import arguments, main
 
 
@@ -18,7 +19,7 @@ def overhead(argv: Sequence[str]) -> None:
     parser.add_whole("--steps", Between(1, 1_000_000), default=4000, help="of each loop (default: 4000)")
     known, rest = parser.parse_known_args(argv)
     complete = check.complete(config.load(config.find(known.config)), config.flags(rest))
-    runtime.start(devices=complete.flat["mesh.data"])
+    runtime.start(devices=devices_of(complete.flat))
     with tempfile.TemporaryDirectory() as folder:
         for part in measure(build(complete.flat), known.steps, Path(folder)):
             print(f"{part.name:24} {1000 * part.seconds_per_step:8.3f} ms a step  ratio {part.ratio:.3f}", flush=True)

@@ -29,6 +29,13 @@ def test_keys_values_and_what_is_between_them_are_reported_together() -> None:
     assert len(found) == 5
 
 
+def test_batches_split_over_all_devices_of_a_mesh() -> None:
+    (fault,) = cross_faults({"mesh.data": 2, "mesh.fsdp": 3, "train.batch_size": 16, "eval.batch_size": 12}, None)
+    assert fault == "train.batch_size = 16 does not split over 6 devices; use 12 or 18"
+    (fault,) = cross_faults({"mesh.data": 2, "mesh.fsdp": 2, "population.size": 4}, None)
+    assert fault == "mesh.fsdp = 2: each member of a population is whole on its device; use mesh.data"
+
+
 def test_what_needs_a_wrong_key_is_not_looked_at() -> None:
     assert len(faults(train__batch_size="x", train__steps="x")) == 2
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding
 
 from dlvr_jax.benchmarks.flops import count_flops
 from dlvr_jax.build import Experiment
@@ -54,7 +54,7 @@ def memory_per_device(experiment: Experiment) -> Memory | None:
 def compiled_step(experiment: Experiment) -> tuple[Any, tuple[Any, ...]]:
     """The program that `train` runs of one member, and its arguments in shape: state, resident, payload."""
     task, abstract, per_call = experiment.task, experiment.abstract_state, experiment.train.steps_per_call
-    placement = Placement.over(experiment.devices)
+    placement = Placement.over(experiment.devices, fsdp=experiment.fsdp)
     state = jax.tree.map(_placed, abstract, placement.places(abstract, task.micro))
     arguments = (state, *_resident_and_payload(experiment, placement))
     return train_program(task, per_call, *arguments), arguments
@@ -82,8 +82,8 @@ def _resident_and_payload(experiment: Experiment, placement: Placement) -> tuple
         whole = {name: jax.ShapeDtypeStruct(shape, batch[name].dtype) for name, shape in shapes.items()}
         resident = {name: _placed(leaf, placement.copied) for name, leaf in whole.items()}
     calls = (experiment.train.steps_per_call,) if experiment.train.steps_per_call > 1 else ()
-    axes = PartitionSpec(*[None] * (len(calls) + (experiment.task.micro > 1)), "data")
-    split = NamedSharding(placement.mesh, axes) if placement.mesh.size > 1 else None
+    leading = len(calls) + (experiment.task.micro > 1)
+    split = placement.split(leading) if placement.mesh.size > 1 else None
     sent = {name: leaf for name, leaf in batch.items() if name not in resident}
     return resident, {
         n: jax.ShapeDtypeStruct((*calls, *leaf.shape), leaf.dtype, sharding=split) for n, leaf in sent.items()

@@ -24,6 +24,7 @@ from dlvr_jax.benchmarks.cost import compiled_step, memory_of
 from dlvr_jax.build import Experiment, build
 from dlvr_jax.choose_strategy import remembered
 from dlvr_jax.errors import UserError
+from dlvr_jax.sections import devices_of
 
 STEPS = 3  # that are timed
 SHARE = 0.6  # of the free memory that a program may take
@@ -65,7 +66,7 @@ def main(arguments: Sequence[str]) -> None:
     """Prints the estimate as JSON: compiles and times the step on zeros, unless that was done here before."""
     source, *rest = arguments
     complete = check.complete(config.load(config.find(source)), config.flags(rest))
-    runtime.start(devices=complete.flat["mesh.data"])
+    runtime.start(devices=devices_of(complete.flat))
     experiment = build(complete.flat)
     path = remembered("estimates", experiment)
     try:

@@ -4,13 +4,15 @@ Programs are kept by (task, shapes): equal tasks share them, whatever their hype
 across processes by JAX's own.
 """
 
+import dataclasses
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import lru_cache
 from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.typing import ArrayLike
 
 from dlvr_jax import runtime
@@ -18,10 +20,10 @@ from dlvr_jax.data.batches import assemble
 from dlvr_jax.tasks.task import Batch, Carry, State, Sums, Task
 
 
-def initial_state(task: Task, seed: ArrayLike, hyper: Any, batch: Batch) -> State:
-    """`task.init`, compiled."""
-    seed = np.asarray(seed, np.uint32)
-    return _program(_init, task, False, (seed, hyper, dict(batch)))(seed, hyper, dict(batch))
+def initial_state(task: Task, seed: ArrayLike, hyper: Any, batch: Batch, places: State | None = None) -> State:
+    """`task.init`, compiled; made in its places where they are given, so that it need not fit on one device."""
+    arguments = (np.asarray(seed, np.uint32), hyper, dict(batch))
+    return _program(_init, task, False, arguments, places=places)(*arguments)
 
 
 def train_program(task: Task, per_call: int, state: State, resident: Any, payload: Any) -> Callable[..., Any]:
@@ -60,7 +62,7 @@ def _init(task: Task, seed: Any, hyper: Any, batch: Batch) -> State:
 
 
 def _step(task: Task, state: State, resident: Any, payload: Any) -> tuple[State, Sums]:
-    return task.train_step(state, assemble(resident, payload))
+    return task.train_step(_gathered(state, "params"), assemble(resident, payload))
 
 
 def _steps(task: Task, state: State, resident: Any, payload: Any) -> tuple[State, Sums]:
@@ -68,7 +70,7 @@ def _steps(task: Task, state: State, resident: Any, payload: Any) -> tuple[State
 
 
 def _eval(task: Task, state: State, resident: Any, payload: Any, carry: Any) -> Any:
-    return task.eval_step(state, assemble(resident, payload), carry)
+    return task.eval_step(_gathered(state, "params", "average"), assemble(resident, payload), carry)
 
 
 def _carry(task: Task, resident: Any, payload: Any) -> Carry:
@@ -76,32 +78,57 @@ def _carry(task: Task, resident: Any, payload: Any) -> Carry:
 
 
 def _predict(task: Task, state: State, batch: Any) -> Any:
-    return task.predict(state, batch)
+    return task.predict(_gathered(state, "params", "average"), batch)
 
 
 def _non_finite(task: Task, state: State, resident: Any, payload: Any) -> Any:
-    return task.non_finite(state, assemble(resident, payload))
+    return task.non_finite(_gathered(state, "params"), assemble(resident, payload))
+
+
+def _gathered(state: State, *names: str) -> State:
+    """Each device gets all of the parts that devices share out, before the model uses them.
+
+    Left to itself the compiler splits the arithmetic as the parameters are split, and moves activations about instead.
+    """
+    if jax.sharding.get_abstract_mesh().empty:
+        return state
+    parts = {name: getattr(state, name) for name in names}
+    whole = jax.tree.map(lambda leaf: jax.lax.with_sharding_constraint(leaf, PartitionSpec()), parts)
+    return dataclasses.replace(state, **whole)
 
 
 def _program(
-    function: Callable[..., Any], task: Any, donate: bool, arguments: tuple[Any, ...], kept: Any = None
+    function: Callable[..., Any],
+    task: Any,
+    donate: bool,
+    arguments: tuple[Any, ...],
+    kept: Any = None,
+    places: Any = None,
 ) -> Callable[..., Any]:
-    """`kept`: of what comes out, that which goes in again, and so must stay on its devices; None for the rest.
+    """`kept`: of what comes out, that which goes in again, and so must stay where it is; None for the rest.
 
-    The rest is for the host: over several devices each has all of it, so that each process has.
+    `places`: where what comes out is put, instead.
     """
     leaves, structure = jax.tree.flatten(arguments)
     shapes = tuple(map(_shape, leaves))
-    mesh = next((shape.sharding.mesh for shape in shapes if shape.sharding is not None), None)
+    found, out = jax.tree.flatten(_places(shapes, kept) if places is None else places)
+    return _compile(function, task, donate, structure, shapes, (out, tuple(found)))
+
+
+def _places(shapes: tuple[jax.ShapeDtypeStruct, ...], kept: Any) -> Any:
+    """Where what comes out stays over several devices; what the host reads is on each, so that each process has it."""
+    mesh = _mesh(shapes)
     if mesh is None:
-        return _compile(function, task, donate, structure, shapes, None)
-    places = jax.tree.map(
-        lambda leaf: NamedSharding(mesh, PartitionSpec()) if leaf is None else _shape(leaf).sharding,
-        kept,
-        is_leaf=lambda leaf: leaf is None,
+        return None
+    everywhere = NamedSharding(mesh, PartitionSpec())
+    return jax.tree.map(
+        lambda leaf: everywhere if leaf is None else _shape(leaf).sharding, kept, is_leaf=lambda leaf: leaf is None
     )
-    places, out = jax.tree.flatten(places)
-    return _compile(function, task, donate, structure, shapes, (out, tuple(places)))
+
+
+def _mesh(shapes: tuple[jax.ShapeDtypeStruct, ...]) -> Mesh | None:
+    """That of several devices, where there is one."""
+    return next((shape.sharding.mesh for shape in shapes if shape.sharding is not None), None)
 
 
 def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
@@ -116,7 +143,10 @@ def _compile(function: Any, task: Task, donate: bool, structure: Any, leaves: An
     jitted = jax.jit(
         lambda *arguments: function(task, *arguments),
         donate_argnums=0 if donate else (),
-        out_shardings=None if places is None else jax.tree.unflatten(*places),
+        out_shardings=jax.tree.unflatten(*places),
     )
-    traced = jitted.trace(*jax.tree.unflatten(structure, leaves))
+    mesh = _mesh(leaves)
+    shares = mesh is not None and mesh.shape["fsdp"] > 1
+    with jax.set_mesh(mesh) if shares else nullcontext():  # which tells `_gathered`
+        traced = jitted.trace(*jax.tree.unflatten(structure, leaves))
     return traced.lower().compile(runtime.compiler_options(traced.jaxpr, runs_once=function is _init))

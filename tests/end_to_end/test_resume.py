@@ -22,10 +22,11 @@ def stopped(tiny_run: Path, tmp_path: Path) -> Path:
 
 
 def test_another_number_of_devices_is_recorded_as_weaker(stopped: Path, call: Launch) -> None:
-    done = call("train", TINY, "--workdir", stopped, "--config.mesh.data=2", "--config.train.keep=1")
+    flags = ("--config.mesh.data=2", "--config.mesh.fsdp=2", "--config.train.keep=1")
+    done = call("train", TINY, "--workdir", stopped, *flags)
     assert done.returncode == 0, done.stderr
     guarantee = json.loads((stopped / "summary.json").read_text())["guarantee"]
-    assert guarantee.startswith("weaker: ") and "form.devices: 1, now 2" in guarantee
+    assert guarantee.startswith("weaker: ") and "form.devices: 1, now 4" in guarantee
 
 
 def test_other_data_are_refused(stopped: Path, call: Launch) -> None:

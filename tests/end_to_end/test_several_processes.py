@@ -65,6 +65,16 @@ def test_two_processes_train_what_one_with_two_devices_does(tmp_path: Path) -> N
     assert (tmp_path / "two" / "report.html").exists()
 
 
+@pytest.mark.slow
+def test_two_processes_that_share_out_parameters_train_what_one_does(tmp_path: Path) -> None:
+    parts = ("--config.mesh.data=1", "--config.mesh.fsdp=2", "--config.train.ema=0.9")
+    with both(start_two(*parts, "--workdir", str(tmp_path / "two"))) as processes:
+        (code, _, errors), (other, _, _) = [end(process) for process in processes]
+    assert code == other == 0, errors
+    assert end(start(*FLAGS, *parts, "--workdir", str(tmp_path / "one"), **THREADS))[0] == 0
+    assert_same(tmp_path / "one", tmp_path / "two")
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("undisturbed") / "run"
