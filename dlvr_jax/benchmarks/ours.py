@@ -24,11 +24,11 @@ from dlvr_jax.benchmarks.profile import dearest, trace
 from dlvr_jax.build import Experiment, build
 from dlvr_jax.data.builders.made_up import made_up_like
 from dlvr_jax.run import Run
+from dlvr_jax.sections import devices_of
 from dlvr_jax.training.checkpoint import Checkpoints
 from dlvr_jax.training.compiled import initial_state, predict_program, train_program
 from dlvr_jax.training.evaluation import Split
 from dlvr_jax.training.loop import train
-from dlvr_jax.training.sharding import Placement
 from dlvr_jax.training.training import Training
 
 BATCHES = 4  # of training examples that are made up
@@ -39,7 +39,7 @@ class Ours:
 
     def __init__(self, experiment: Experiment, folder: Path) -> None:
         self.experiment, self.folder = experiment, folder
-        self.placement = Placement.over(experiment.devices)
+        self.placement = experiment.placement
         self.split = Split.place(experiment.training_batches(), self.placement)
         self.per_call = experiment.train.steps_per_call
         self.payload = self.split.first_call(self.per_call, experiment.task.micro)
@@ -187,7 +187,7 @@ def main(folder: str, name: str, *flags: str) -> None:
     """Answers a line "train 10" by what that method of `Ours` gives, and so on, until stdin ends."""
     out = own_stdout()
     complete = check.complete(config.load(config.find(name)), config.flags(flags))
-    runtime.start(devices=complete.flat["mesh.data"])
+    runtime.start(devices=devices_of(complete.flat))
     jax.config.update("jax_enable_compilation_cache", False)
     ours = Ours(measurable(complete), Path(folder))
     write_problem(ours.folder, ours.experiment, ours.first_state(), ours.first_batch)
