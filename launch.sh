@@ -15,7 +15,7 @@ The environment is made at the first call, and made anew when it is damaged or t
 
 One training by several processes, of one machine or several: the same \`train\` for each, with
   DLVR_COORDINATOR                auto under Slurm, Open MPI and on TPU pods; else HOST:PORT, a free port of the first process
-  DLVR_PROCESSES, DLVR_PROCESS    beside HOST:PORT: how many processes there are, and which this one is, from 0
+  DLVR_NUM_PROCESSES, DLVR_PROCESS_ID    beside HOST:PORT: how many processes there are, and which this one is, from 0
 TEXT
 }
 

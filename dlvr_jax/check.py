@@ -117,7 +117,7 @@ def hyper_keys(flat: Flat) -> list[str]:
 def own_arguments(flat: Flat, section: str) -> dict[str, Any]:
     """The arguments of what a section names: its structure, by name, without the shared fields of the section."""
     fields, _ = _schema(flat, {})
-    shared = {"name", "schedule"} | set(fields_of(SECTIONS[section]) if section in SECTIONS else ())
+    shared = {"name"} | set(fields_of(SECTIONS[section]) if section in SECTIONS else ())
     own = {key.partition(".")[2]: key for key in fields if key.startswith(section + ".")}
     return {name: flat[key] for name, key in own.items() if name not in shared and not fields[key].hyper}
 

@@ -129,7 +129,8 @@ def _start_runtime(recorded: Mapping[str, Any] | None, flat: Mapping[str, Any], 
 def _part(flat: Mapping[str, Any], count: int) -> int:
     """How many devices each of several processes has."""
     if flat["population.size"] > 1:
-        raise UserError("population.size: the members are trained by one process; unset DLVR_COORDINATOR")
+        size = flat["population.size"]
+        raise UserError(f"population.size = {size}: members are trained by one process; unset DLVR_COORDINATOR")
     devices = devices_of(flat)
     if devices % count:
         low, high = nearest_multiples(devices, count)

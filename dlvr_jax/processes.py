@@ -21,18 +21,15 @@ from jax.experimental import multihost_utils
 from dlvr_jax.errors import UserError, said
 
 COORDINATOR = "DLVR_COORDINATOR"  # HOST:PORT of the first process, or auto; a training is by one process without it
-PROCESSES, PROCESS = "DLVR_PROCESSES", "DLVR_PROCESS"  # beside HOST:PORT: how many there are, and which this is, from 0
-
-
-def refuse(verb: str) -> None:
-    """Raises UserError where a verb that starts trainings of its own is to be one of several processes."""
-    if os.environ.get(COORDINATOR):
-        raise UserError(f"{verb}: {COORDINATOR} makes one training of several processes; unset it")
+NUM_PROCESSES, PROCESS_ID = (
+    "DLVR_NUM_PROCESSES",
+    "DLVR_PROCESS_ID",
+)  # beside HOST:PORT: how many there are, and which this is, from 0
 
 
 def is_first() -> bool:
     """Whether this is the process that writes and tells."""
-    return distributed.global_state.process_id == 0
+    return distributed.global_state.process_id == 0  # asking JAX itself would make its devices, too early
 
 
 @contextmanager
@@ -58,7 +55,8 @@ def together() -> Iterator[int]:
         again = "give the same command to all of them again, which goes on from the last checkpoint"
         raise UserError(f"a computation of {count} processes fails: {said(error)}; {again}") from error
     except BaseException as error:
-        _leave_at_once(128 + signal.SIGINT if isinstance(error, KeyboardInterrupt) else getattr(error, "code", 1))
+        interrupted = isinstance(error, KeyboardInterrupt)
+        _leave_at_once(128 + signal.SIGINT if interrupted else error.code if isinstance(error, UserError) else 1)
         raise
 
 
@@ -80,7 +78,9 @@ def heard(number: int | None, meeting: bool) -> int | None:
     """The signal that this process got, if any. Of several processes what any of them got, once they are `meeting`."""
     if jax.process_count() == 1:
         return number
-    return int(np.max(multihost_utils.process_allgather(np.int32(number or 0)))) or None if meeting else None
+    if not meeting:
+        return None
+    return int(np.max(multihost_utils.process_allgather(np.int32(number or 0)))) or None
 
 
 def whole(tree: Any) -> Any:
@@ -118,10 +118,13 @@ def _named(where: str) -> dict[str, Any]:
     host, _, port = where.rpartition(":")
     if not host or not port.isdecimal():
         raise UserError(f"{COORDINATOR}={where}: is neither auto nor HOST:PORT")
+    count, number = _number(NUM_PROCESSES), _number(PROCESS_ID)
+    if number >= count:
+        raise UserError(f"{PROCESS_ID}={number}: is not between 0 and {NUM_PROCESSES}={count}, less one")
     return {
         "coordinator_address": where,
-        "num_processes": _number(PROCESSES),
-        "process_id": _number(PROCESS),
+        "num_processes": count,
+        "process_id": number,
         "cluster_detection_method": "deactivate",
     }
 
@@ -129,7 +132,9 @@ def _named(where: str) -> dict[str, Any]:
 def _number(name: str) -> int:
     text = os.environ.get(name, "")
     if not text.isdecimal():
-        raise UserError(f"{name}={text}: is not a number; {COORDINATOR}=HOST:PORT needs {PROCESSES} and {PROCESS}")
+        raise UserError(
+            f"{name}={text}: is not a number; {COORDINATOR}=HOST:PORT needs {NUM_PROCESSES} and {PROCESS_ID}"
+        )
     return int(text)
 
 

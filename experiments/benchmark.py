@@ -102,13 +102,13 @@ def _python_with_torch() -> str:
     """
     python = os.environ.get("DLVR_TORCH_PYTHON") or sys.executable
     try:
-        found = subprocess.run([python, "-c", "import torch"], capture_output=True, check=False)
+        found = subprocess.run([python, "-c", "import torch, transformers"], capture_output=True, check=False)
     except OSError as error:
         raise UserError(f"DLVR_TORCH_PYTHON={python}: cannot be run ({error.strerror})") from None
     if found.returncode:
         raise UserError(
-            f"--against torch: {python} has no PyTorch; install it there (pip install torch transformers), or name "
-            "a Python that has it by DLVR_TORCH_PYTHON"
+            f"--against torch: {python} lacks PyTorch or transformers; install them there (pip install torch "
+            "transformers), or name a Python that has them by DLVR_TORCH_PYTHON"
         )
     return python
 
@@ -116,7 +116,10 @@ def _python_with_torch() -> str:
 def _backend() -> str:
     """JAX's platform, asked of another process: this one leaves the device to those that are measured."""
     asked = [sys.executable, "-c", "import jax; print(jax.default_backend())"]
-    return subprocess.run(asked, capture_output=True, check=True, text=True).stdout.strip()
+    answer = subprocess.run(asked, capture_output=True, check=False, text=True)
+    if answer.returncode:
+        raise UserError(f"JAX cannot open its device: {answer.stderr.strip().splitlines()[-1]}")
+    return answer.stdout.strip()
 
 
 def _write(out: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -42,7 +42,13 @@ class Arguments(argparse.ArgumentParser):
 
 
 def arguments(verb: str, about: str) -> Arguments:
-    """The parser of one verb; abbreviations of flags are not guessed."""
+    """The parser of one verb; abbreviations of flags are not guessed.
+
+    Raises:
+        UserError: the environment makes it one of several processes, which only `train` can be.
+    """
+    if verb != "train" and os.environ.get("DLVR_COORDINATOR"):
+        raise UserError(f"{verb}: DLVR_COORDINATOR makes one training of several processes; unset it")
     return Arguments(prog=f"launch.sh {verb}", description=about, allow_abbrev=False)
 
 

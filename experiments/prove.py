@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from dlvr_jax import check, config, processes
+from dlvr_jax import check, config
 from dlvr_jax.compare import Difference, common_steps, differences
 from dlvr_jax.errors import UserError
 from dlvr_jax.killing import Kill, Pace, aims, train_killed, train_whole
@@ -27,7 +27,6 @@ def prove(argv: Sequence[str]) -> int:
     parser.add_whole("--seed", SEEDS, help="of the random moments (default: another each time)")
     parser.add_argument("--workdir", type=Path, help="an empty folder for all runs (default: a new one in runs/proofs)")
     known, rest = parser.parse_known_args(argv)
-    processes.refuse("prove")
     if not any(argument.startswith("--config.train.keep") for argument in rest):
         rest.append(EVERYTHING)
     source = config.find(known.config)

@@ -4,6 +4,8 @@ Whether its programs fit together is tried on every config; its numbers on one o
 long on one of each task. `./launch.sh test -m "slow or not slow" tests/test_configs.py` tries all on every config.
 """
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -32,6 +34,18 @@ def test_a_step_of_a_population_and_one_in_bfloat16_keep_the_form_of_the_state(p
         assert jax.tree.map(_form, after) == jax.tree.map(_form, before)
 
 
+@every_config
+def test_models_and_tasks_are_as_their_config_says(path: str) -> None:
+    experiment = tiny(path)
+    for section, made in (
+        ("model", experiment.model),
+        ("task", getattr(experiment.task, "objective", experiment.task)),
+    ):
+        for field in dataclasses.fields(made):
+            if (key := f"{section}.{field.name}") in experiment.flat:
+                assert getattr(made, field.name) == experiment.flat[key], key
+
+
 @every_model
 def test_the_loss_falls(path: str) -> None:
     experiment = tiny(path)
@@ -43,12 +57,12 @@ def test_the_loss_falls(path: str) -> None:
 
 
 @every_model
-def test_every_parameter_has_a_finite_gradient_that_is_not_zero(path: str) -> None:
+def test_every_parameter_moves_and_stays_finite(path: str) -> None:
     _assert_every_parameter_moves(path, "float32")
 
 
 @every_task
-def test_in_bfloat16_it_has_one_too(path: str) -> None:
+def test_in_bfloat16_they_do_too(path: str) -> None:
     _assert_every_parameter_moves(path, "bfloat16")
 
 

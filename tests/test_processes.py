@@ -7,6 +7,7 @@ import pytest
 
 from dlvr_jax import processes
 from dlvr_jax.errors import UserError
+from experiments.command import arguments
 
 
 def test_without_a_coordinator_a_process_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -15,18 +16,22 @@ def test_without_a_coordinator_a_process_is_alone(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("SLURM_STEP_NODELIST", "node[1-2]")
     with processes.together() as count:
         assert count == 1
-    processes.refuse("sweep")
+    arguments("sweep", "")
 
 
 @pytest.mark.parametrize(
     ("variables", "fault"),
     [
-        ({"DLVR_COORDINATOR": "here:1", "DLVR_PROCESS": "0"}, "DLVR_PROCESSES=: is not a number"),
+        ({"DLVR_COORDINATOR": "here:1", "DLVR_PROCESS_ID": "0"}, "DLVR_NUM_PROCESSES=: is not a number"),
         (
-            {"DLVR_COORDINATOR": "here:1", "DLVR_PROCESSES": "2", "DLVR_PROCESS": "-1"},
-            "DLVR_PROCESS=-1: is not a number",
+            {"DLVR_COORDINATOR": "here:1", "DLVR_NUM_PROCESSES": "2", "DLVR_PROCESS_ID": "-1"},
+            "DLVR_PROCESS_ID=-1: is not a number",
         ),
-        ({"DLVR_COORDINATOR": "here", "DLVR_PROCESSES": "2", "DLVR_PROCESS": "1"}, "DLVR_COORDINATOR=here: is neither"),
+        (
+            {"DLVR_COORDINATOR": "here:1", "DLVR_NUM_PROCESSES": "2", "DLVR_PROCESS_ID": "2"},
+            "DLVR_PROCESS_ID=2: is not between 0 and DLVR_NUM_PROCESSES=2, less one",
+        ),
+        ({"DLVR_COORDINATOR": "here"}, "DLVR_COORDINATOR=here: is neither"),
     ],
 )
 def test_what_is_wrong_is_said_before_anyone_waits(
@@ -37,7 +42,7 @@ def test_what_is_wrong_is_said_before_anyone_waits(
     with pytest.raises(UserError, match=re.escape(fault)), processes.together():
         pass
     with pytest.raises(UserError, match=r"^sweep: DLVR_COORDINATOR makes one training of several processes; unset it$"):
-        processes.refuse("sweep")
+        arguments("sweep", "")
 
 
 def test_one_process_waits_for_nobody_and_hears_its_own_signal_at_once() -> None:

@@ -13,7 +13,7 @@ def get_config(arg: str = "") -> ConfigDict:
     """Variant: tiny."""
     config = common.image_classification("made_up")
 
-    config.data.update(dict(like="fashion_mnist", shape=(224, 224, 3), kinds=1_000))
+    config.data.update(dict(like="fashion_mnist", shape=(224, 224, 3), num_classes=1_000))
 
     config.model.update(dict(name="modern_cnn.resnet.ResNet", depth=50))
 
@@ -30,6 +30,6 @@ def get_config(arg: str = "") -> ConfigDict:
     config.eval.batch_size = 128
 
     if arg == "tiny":
-        config.data.update(dict(shape=(32, 32, 3), kinds=10))
+        config.data.update(dict(shape=(32, 32, 3), num_classes=10))
         config.model.update(dict(depth=10, width=4))
     return common.variant(config, arg)

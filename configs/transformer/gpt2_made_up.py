@@ -13,7 +13,7 @@ def get_config(arg: str = "") -> ConfigDict:
     """Variant: tiny."""
     config = common.experiment("language_model.LanguageModel", "made_up")
 
-    config.data.update(dict(like="shakespeare_1m", shape=(1_025,), kinds=50_257))
+    config.data.update(dict(like="shakespeare_1m", shape=(1_025,), vocab_size=50_257))
 
     config.model.update(dict(name="transformer.gpt.GPT", context=1024, width=768, layers=12, num_heads=12))
 
@@ -30,6 +30,6 @@ def get_config(arg: str = "") -> ConfigDict:
     config.eval.batch_size = 16
 
     if arg == "tiny":
-        config.data.update(dict(shape=(33,), kinds=50))
+        config.data.update(dict(shape=(33,), vocab_size=50))
         config.model.update(dict(context=32, width=32, layers=1, num_heads=2))
     return common.variant(config, arg)

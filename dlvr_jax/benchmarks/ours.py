@@ -17,10 +17,11 @@ import numpy as np
 
 from dlvr_jax import check, config, runtime
 from dlvr_jax.benchmarks import cost
+from dlvr_jax.benchmarks.overhead import refuse_population
 from dlvr_jax.benchmarks.peak import measured_peak
 from dlvr_jax.benchmarks.problem_folder import write_problem
 from dlvr_jax.benchmarks.process import own_stdout, run, seconds_since_start, serve
-from dlvr_jax.benchmarks.profile import dearest, trace
+from dlvr_jax.benchmarks.profile import most_expensive, trace
 from dlvr_jax.build import Experiment, build
 from dlvr_jax.data.builders.made_up import made_up_like
 from dlvr_jax.run import Run
@@ -56,10 +57,8 @@ class Ours:
         return self.placement.state(initial_state(e.task, e.seed, e.hyper, e.example_batch), e.task.micro)
 
     def told(self) -> dict[str, Any]:
-        """What the row of the table says beside times; sizes in bytes."""
+        """What the row of the table says beside times; sizes in bytes, on each device, as the program states them."""
         e, memory = self.experiment, cost.memory_of(self.program)
-        used = (jax.local_devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
-        peak = memory.total if used is None and memory is not None else used
         tokens = e.data.spec.features.get("tokens")
         length = 1 if tokens is None or "label" in e.data.spec.features else tokens.shape[0] - 1
         return {
@@ -68,8 +67,8 @@ class Ours:
             "examples_per_step": e.examples_per_step,
             "tokens_per_example": length,
             "flops_per_step": cost.flops_per_step(e),
-            "flops_per_example": cost.flops_per_example(e),
-            "peak_bytes": peak,
+            "peak_bytes": memory and memory.total,
+            "devices": e.devices,
             "compile_seconds": self.compile_seconds,
             "seconds_to_first_step": self.seconds_to_first_step,
             "first_loss": self.first_loss,
@@ -100,22 +99,21 @@ class Ours:
     def _looped(self, steps: int) -> float:
         """Seconds of a run of so many steps."""
         e = self.experiment
-        settings = dataclasses.replace(
-            e.train, steps=steps, eval_every=steps, checkpoint_every=steps, early_stopping=None
-        )
         every = max(1, e.train.log_every // self.per_call) * self.per_call
-        settings = dataclasses.replace(settings, log_every=every)
+        settings = dataclasses.replace(
+            e.train, steps=steps, log_every=every, eval_every=steps, checkpoint_every=steps, early_stopping=None
+        )
         evaluation = dataclasses.replace(e.evaluation, sample_every=None, best=None)
         with tempfile.TemporaryDirectory() as folder:
-            run = Run(Path(folder) / "run")
-            run.path.mkdir()
-            training = Training(run, e.task, {"train": self.split}, settings, evaluation, self.first_state())
+            path = Path(folder) / "run"
+            path.mkdir()
+            training = Training(Run(path), e.task, {"train": self.split}, settings, evaluation, self.first_state())
             started = time.perf_counter()
             train(training, 0)
             return time.perf_counter() - started
 
     def input(self, batches: int) -> float:
-        """Seconds to put together one call's batch on the host and to send it."""
+        """Seconds to put together the batch of a step on the host and to send it."""
         all_batches, micro = self.split.batches, self.experiment.task.micro
         started = time.perf_counter()
         for step in range(batches):
@@ -138,9 +136,9 @@ class Ours:
         return float(np.median(seconds))
 
     def profile(self, steps: int) -> list[dict[str, Any]]:
-        """The dearest operations of so many steps; their trace is left in the folder `profile`."""
+        """The most expensive operations of so many steps; their trace is left in the folder `profile`."""
         file = trace(lambda: self.train(steps), self.folder / "profile")
-        return [dataclasses.asdict(one) for one in dearest(file, self.program.as_text())]
+        return [dataclasses.asdict(one) for one in most_expensive(file, self.program.as_text())]
 
     def peak(self, size: int) -> float:
         """Floating-point operations a second of matrix products of that size, in the config's precision."""
@@ -176,8 +174,13 @@ class Ours:
 
 
 def measurable(complete: Any) -> Experiment:
-    """The experiment of a complete config, on made-up examples."""
+    """The experiment of a complete config, on made-up examples.
+
+    Raises:
+        UserError: it is a population, or its data cannot be made up.
+    """
     experiment = build(complete.flat)
+    refuse_population(experiment)
     count = BATCHES * experiment.examples_per_step
     spec = dataclasses.replace(experiment.data.spec, splits={"train": count, "validation": 8, "test": 8})
     return dataclasses.replace(experiment, data=made_up_like(spec))

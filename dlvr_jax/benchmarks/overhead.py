@@ -46,7 +46,8 @@ def measure(experiment: Experiment, steps: int, folder: Path) -> Iterator[Part]:
     Raises:
         UserError: it is a population, or the steps are not whole calls.
     """
-    _refuse(experiment, steps)
+    refuse_population(experiment)
+    _check_steps(experiment, steps)
     placement = Placement.over(experiment.devices)
     splits = {name: Split.place(batches, placement) for name, batches in _batches(experiment).items()}
     _warm_up(experiment, splits, folder)
@@ -73,10 +74,14 @@ def measure(experiment: Experiment, steps: int, folder: Path) -> Iterator[Part]:
         yield Part(name, seconds, seconds / bare)
 
 
-def _refuse(experiment: Experiment, steps: int) -> None:
-    """Raises UserError for a population, and where the steps are not whole calls."""
+def refuse_population(experiment: Experiment) -> None:
+    """Raises UserError for one."""
     if experiment.is_population:
         raise UserError(f"population.size = {experiment.population.size}: a run alone is measured; set it to 1")
+
+
+def _check_steps(experiment: Experiment, steps: int) -> None:
+    """Raises UserError where the steps are not whole calls."""
     per_call = experiment.train.steps_per_call
     if steps < 1 or steps % per_call:
         low, high = nearest_multiples(steps, per_call)

@@ -3,22 +3,27 @@
 from collections.abc import Mapping
 from typing import Any
 
-OFF = {
-    "augment.cutmix": "none",
-    "augment.cutout": "0",
-    "augment.flip": "false",
-    "augment.mixup": "none",
-    "augment.rotation": "none",
-    "augment.shift": "0",
-    "model.attention_dropout": "none",
-    "model.dropout": "none",
-    "task.data_noise": "none",
-    "task.label_dropout": "none",
-    "task.label_smoothing": "none",
-    "train.ema": "none",
+OFF: Mapping[str, bool | int | None] = {
+    "augment.cutmix": None,
+    "augment.cutout": 0,
+    "augment.flip": False,
+    "augment.mixup": None,
+    "augment.rotation": None,
+    "augment.shift": 0,
+    "model.attention_dropout": None,
+    "model.dropout": None,
+    "task.data_noise": None,
+    "task.label_dropout": None,
+    "task.label_smoothing": None,
+    "train.accumulate": 1,
+    "train.ema": None,
+    "train.steps_per_call": 1,
 }
 
 
 def plain_flags(flat: Mapping[str, Any]) -> dict[str, str]:
-    """Flags that switch off what a complete config asks for beyond its peer: augmentation, dropout, averaging."""
-    return {key: text for key, text in OFF.items() if flat.get(key)}
+    """Flags that switch off what a complete config asks for beyond its peer: augmentation, dropout, averaging.
+
+    A rate of 0.0 is one of them: it costs time.
+    """
+    return {key: str(off).lower() for key, off in OFF.items() if key in flat and flat[key] != off}

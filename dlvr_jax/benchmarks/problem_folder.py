@@ -25,7 +25,7 @@ def write_problem(folder: Path, experiment: Experiment, state: State, batch: dic
             "mean": spec.mean,
             "std": spec.std,
         },
-        "device": "cuda" if jax.default_backend() == "gpu" else "cpu",
+        "device": {"gpu": "cuda"}.get(jax.default_backend(), jax.default_backend()),
     }
     (folder / "problem.json").write_text(json.dumps(told), encoding="utf-8")
     weights: Any = jax.device_get(traverse_util.flatten_dict({"params": state.params, **state.variables}, sep="/"))

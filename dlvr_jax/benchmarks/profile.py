@@ -1,4 +1,4 @@
-"""A profile of training steps: a trace for TensorBoard (XProf) and Perfetto, and the dearest operations in words."""
+"""A profile of training steps: a trace for TensorBoard and Perfetto, and the most expensive operations in words."""
 
 import gzip
 import json
@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import jax
+
+_ENCLOSING = ("while", "call", "conditional")  # operations whose time is that of others, told beside them
 
 
 @dataclass(frozen=True)
@@ -30,14 +32,14 @@ def trace(run: Callable[[], Any], folder: Path) -> Path:
     return newest / "perfetto_trace.json.gz"
 
 
-def dearest(trace_file: Path, program: str, count: int = 10) -> list[Operation]:
+def most_expensive(trace_file: Path, program: str, count: int = 10) -> list[Operation]:
     """The operations that took longest. `program` is the compiled text, which says what each is for."""
     with gzip.open(trace_file, "rt", encoding="utf-8") as file:
         events = json.load(file)["traceEvents"]
     seconds: dict[str, float] = defaultdict(float)
     for event in events:
         name = event.get("args", {}).get("hlo_op")
-        if name and event.get("ph") == "X":
+        if name and event.get("ph") == "X" and not name.startswith(_ENCLOSING):
             seconds[name] += event["dur"] / 1e6
     total = sum(seconds.values()) or 1.0
     longest = sorted(seconds, key=lambda name: -seconds[name])[:count]

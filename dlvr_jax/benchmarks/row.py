@@ -21,9 +21,9 @@ BLOCK_SECONDS = 0.2  # of steps that are timed together
 LOOP_SECONDS = 1.5  # of steps by which the whole loop is timed, once and three times
 SAME_LOSS = 1e-3  # relative: of one forward pass in float32; of a bfloat16 one nothing is asked
 PROFILED = 5  # steps
-KEPT = ("parameters", "precision", "flops_per_step", "peak_bytes", "compile_seconds", "seconds_to_first_step")
-
-Times = Mapping[tuple[str, str], Sequence[float]]  # by side and by what it did: seconds of each block's step
+KEPT = ("parameters", "precision", "flops_per_step", "peak_bytes")
+ALONE = ("compile_seconds", "seconds_to_first_step")  # true only of a config that is compiled by itself
+Times = Mapping[str, tuple[Sequence[float], Sequence[float]]]  # by what was done: seconds a step, ours and the peer's
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ def prepared(name: str, flags: Mapping[str, str], settings: Settings) -> Iterato
             "NPROC": str(settings.threads),
             "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # the sides share a device
             "TORCHINDUCTOR_COMPILE_THREADS": str(max(1, settings.threads // settings.at_once)),
+            "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1",  # as ours has none
         }
         given = [f"--config.{key}={value}" for key, value in flags.items()]
         command = [sys.executable, "-m", "dlvr_jax.benchmarks.ours", str(folder), name, *given]
@@ -72,37 +73,43 @@ def prepared(name: str, flags: Mapping[str, str], settings: Settings) -> Iterato
         if settings.peer_python is not None:
             command = [settings.peer_python, "-m", "dlvr_jax.benchmarks.peers", str(folder)]
             peers.append(stack.enter_context(Side([*command, "eager"], environment)))
-            # torch.compile needs a C++ compiler, and does not know every network
-            with contextlib.suppress(UserError):
+            try:
                 peers.append(stack.enter_context(Side([*command, "compiled"], environment)))
+            except UserError as error:  # it needs a C++ compiler, and does not know every network
+                settings.tell(f"{name}: PyTorch's cannot be compiled: {error}")
             settings.tell(f"{name}: PyTorch's is ready, {' and '.join(peer.told['mode'] for peer in peers)}")
-            _check_equal(ours.told, peers[0].told)
+            for peer in peers:
+                _check_equal(ours.told, peer.told)
         yield Pair(name, flags, folder, ours, peers)
 
 
 def measure(pair: Pair, settings: Settings) -> dict[str, Any]:
     """The row of a pair, as JSON holds it; times in seconds."""
-    sides = {"ours": pair.ours}
-    if pair.peers:
-        sides["peer"] = min(pair.peers, key=lambda side: min(side.ask("train", 3) for _ in range(3)))
-    times = _in_turn(sides, settings.rounds)
-    row = _row(pair, times, settings)
-    if pair.peers:
-        row |= _compared(times, sides["peer"].told)
+    peers = {what: _fastest(pair.peers, what) for what in ("train", "infer") if pair.peers}
+    times = {what: _in_turn(pair.ours, peers.get(what), what, settings.rounds) for what in ("train", "infer")}
+    row = _row(pair, {what: ours for what, (ours, _) in times.items()}, settings)
+    if peers:
+        row |= _compared(times, peers)
     if settings.profile is not None:
         row["operations"] = pair.ours.ask("profile", PROFILED)
-        shutil.copytree(pair.folder / "profile", settings.profile / Path(pair.name).stem, dirs_exist_ok=True)
+        name = pair.name.removeprefix("configs/").replace(".py", "").replace("/", "-").replace(":", "-")
+        shutil.copytree(pair.folder / "profile", settings.profile / name, dirs_exist_ok=True)
     return row
 
 
-def _in_turn(sides: Mapping[str, Side], rounds: int) -> Times:
-    """Training step and inference, in blocks: A B A B ..."""
-    times: dict[tuple[str, str], list[float]] = {(which, what): [] for which in sides for what in ("train", "infer")}
-    for what in ("train", "infer"):
-        sizes = {which: _block(side, what) for which, side in sides.items()}
-        for _ in range(rounds):
-            for which, side in sides.items():
-                times[which, what].append(side.ask(what, sizes[which]))
+def _fastest(peers: Sequence[Side], what: str) -> Side:
+    """Eager or compiled."""
+    return min(peers, key=lambda peer: min(peer.ask(what, 3) for _ in range(3)))
+
+
+def _in_turn(ours: Side, peer: Side | None, what: str, rounds: int) -> tuple[list[float], list[float]]:
+    """Seconds of each side's step, in blocks: A B A B ..."""
+    sides = [side for side in (ours, peer) if side is not None]
+    sizes = [_block(side, what) for side in sides]
+    times: tuple[list[float], list[float]] = [], []
+    for _ in range(rounds):
+        for side, size, taken in zip(sides, sizes, times, strict=False):
+            taken.append(side.ask(what, size))
     return times
 
 
@@ -112,10 +119,12 @@ def _block(side: Side, what: str) -> int:
     return max(1, round(BLOCK_SECONDS / side.ask(what, 2)))
 
 
-def _row(pair: Pair, times: Times, settings: Settings) -> dict[str, Any]:
-    ours, told, train, infer = pair.ours, pair.ours.told, times["ours", "train"], times["ours", "infer"]
-    step, peak = median(train), ours.ask("peak", settings.peak_size)
-    sheet = sheet_peak(told["environment"]["device"]["kind"], told["precision"])
+def _row(pair: Pair, times: Mapping[str, Sequence[float]], settings: Settings) -> dict[str, Any]:
+    ours, told, train, infer = pair.ours, pair.ours.told, times["train"], times["infer"]
+    device = told["environment"]["device"]
+    devices = 1 if device["platform"] == "cpu" else told["devices"]  # those of a CPU are its threads
+    step, peak = median(train), devices * ours.ask("peak", settings.peak_size)
+    sheet = devices * (sheet_peak(device["kind"], told["precision"]) or 0)
     steps = max(2, round(LOOP_SECONDS / step))
     bare, loop = ours.ask("train", steps), ours.ask("loop", steps)
     return {
@@ -128,9 +137,10 @@ def _row(pair: Pair, times: Times, settings: Settings) -> dict[str, Any]:
         "inference_seconds": median(infer),
         **_spread("inference_seconds", infer),
         **{key: told[key] for key in KEPT},
+        **{key: told[key] if settings.at_once == 1 else None for key in ALONE},
         "measured_peak": peak,
         "utilisation": told["flops_per_step"] / step / peak,
-        "utilisation_of_data_sheet": sheet and told["flops_per_step"] / step / sheet,
+        "utilisation_of_data_sheet": told["flops_per_step"] / step / sheet if sheet else None,
         "input_seconds": ours.ask("input", 20),
         "loop_overhead": loop / min(bare, ours.ask("train", steps)),
         "checkpoint_stall_seconds": ours.ask("checkpoint", 3),
@@ -143,25 +153,28 @@ def _spread(name: str, seconds: Sequence[float]) -> dict[str, float]:
     return {f"{name}_p10": float(low), f"{name}_p90": float(high)}
 
 
-def _compared(times: Times, told: Mapping[str, Any]) -> dict[str, Any]:
+def _compared(times: Times, peers: Mapping[str, Side]) -> dict[str, Any]:
     """The peer's figures, and ours over them."""
-    train, infer = times["peer", "train"], times["peer", "infer"]
+    (train, its_train), (infer, its_infer) = times["train"], times["infer"]
+    told = peers["train"].told
     peer = {
         "name": f"PyTorch {told['torch']}, {told['mode']}",
-        "seconds_per_step": median(train),
-        **_spread("seconds_per_step", train),
-        "inference_seconds": median(infer),
-        "first_step_seconds": told["first_step_seconds"],
+        "seconds_per_step": median(its_train),
+        **_spread("seconds_per_step", its_train),
+        "inference_seconds": median(its_infer),
+        "inference_mode": peers["infer"].told["mode"],
     }
     return {
         "peer": peer,
-        "ratio": median(times["ours", "train"]) / median(train),
-        "inference_ratio": median(times["ours", "infer"]) / median(infer),
+        "ratio": median(train) / median(its_train),
+        "inference_ratio": median(infer) / median(its_infer),
     }
 
 
 def _check_equal(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
     """Raises UserError where a comparison would be one of unequal things."""
+    if ours["devices"] > 1 and ours["environment"]["device"]["platform"] != "cpu":
+        raise UserError(f"mesh: {ours['devices']} devices here, one in the peer; compare on one")
     if ours["parameters"] != theirs["parameters"]:
         raise UserError(f"{ours['parameters']} parameters here, {theirs['parameters']} in the peer")
     first, other = ours["first_loss"], theirs["first_loss"]

@@ -92,10 +92,12 @@ def causal_mean(q: Heads, k: Heads, v: Heads, implementation: Literal["xla", "cu
 
 
 def _suits_cudnn(q: Heads) -> bool:
-    """Whether cuDNN has a kernel for such queries, and keys as many: 16-bit numbers, whole tiles."""
-    half = q.dtype in (jnp.bfloat16, jnp.float16)
+    """Whether cuDNN has a kernel for such queries, and keys as many: 16-bit numbers, whole tiles, Ampere or newer."""
     *_, length, depth = q.shape
-    return jax.default_backend() == "gpu" and half and length % 64 == 0 and depth % 8 == 0 and depth <= 128
+    if q.dtype not in (jnp.bfloat16, jnp.float16) or length % 64 or depth % 8 or depth > 128:
+        return False
+    capability = str(getattr(jax.devices()[0], "compute_capability", ""))  # "9.0"; AMD's are names
+    return jax.default_backend() == "gpu" and capability.partition(".")[0].isdecimal() and float(capability) >= 8
 
 
 class MultiHeadAttention(nn.Module):

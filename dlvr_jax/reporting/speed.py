@@ -18,7 +18,7 @@ def line(row: Row) -> str:
 def training_table(rows: Sequence[Row]) -> tuple[tuple[str, ...], list[list[str]]]:
     """Header and cells of the training step; with the peer's columns where a row has one."""
     compared = any("ratio" in row for row in rows)
-    header = ("training step", "ms", "p10 to p90", "examples/s", "GFLOP/s", "of peak")
+    header = ("config", "ms a step", "p10 to p90", "examples/s", "GFLOP/s", "of peak")
     return (*header, *(("PyTorch, ms", "ratio") if compared else ())), [_training(row, compared) for row in rows]
 
 
@@ -42,7 +42,7 @@ def _training(row: Row, compared: bool) -> list[str]:
 
 def other_table(rows: Sequence[Row]) -> tuple[tuple[str, ...], list[list[str]]]:
     """Header and cells of what else was measured."""
-    header = ("beside it", "inference, ms", "its ratio", "memory", "compiling", "to first step", "loop", "input, ms")
+    header = ("config", "inference, ms", "inference ratio", "memory", "compiling", "to first step", "loop", "input, ms")
     return header, [_other(row) for row in rows]
 
 
@@ -52,8 +52,7 @@ def _other(row: Row) -> list[str]:
         f"{1000 * row['inference_seconds']:.2f}",
         f"{row['inference_ratio']:.2f}" if "inference_ratio" in row else "-",
         "-" if row["peak_bytes"] is None else f"{row['peak_bytes'] / 2**20:,.0f} MiB",
-        duration(row["compile_seconds"]),
-        duration(row["seconds_to_first_step"]),
+        *("-" if row[key] is None else duration(row[key]) for key in ("compile_seconds", "seconds_to_first_step")),
         f"{row['loop_overhead']:.2f}",
         f"{1000 * row['input_seconds']:.2f}",
     ]
@@ -83,7 +82,7 @@ def chart(rows: Sequence[Row]) -> str:
 
 
 def operations(found: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, ...], list[list[str]]]:
-    """Header and cells of the dearest operations of a profile."""
+    """Header and cells of the most expensive operations of a profile."""
     rows = [[one["what"], one["name"], f"{1000 * one['seconds']:.2f}", f"{one['share']:.0%}"] for one in found]
     return ("operation", "in the program", "ms", "share"), rows
 

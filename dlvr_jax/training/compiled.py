@@ -116,11 +116,11 @@ def _program(
 
 
 def _places(shapes: tuple[jax.ShapeDtypeStruct, ...], kept: Any) -> Any:
-    """Where what comes out stays over several devices; what the host reads is on each, so that each process has it."""
+    """Where what comes out stays over several devices. What several processes read is on each device."""
     mesh = _mesh(shapes)
     if mesh is None:
         return None
-    everywhere = NamedSharding(mesh, PartitionSpec())
+    everywhere = NamedSharding(mesh, PartitionSpec()) if jax.process_count() > 1 else None
     return jax.tree.map(
         lambda leaf: everywhere if leaf is None else _shape(leaf).sharding, kept, is_leaf=lambda leaf: leaf is None
     )

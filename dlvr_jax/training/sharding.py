@@ -94,7 +94,9 @@ class Placement:
 
 
 def _put(leaf: Any, place: NamedSharding) -> jax.Array:
-    """Every process has the whole leaf at hand and sends its own devices their parts."""
+    """Every process has the whole leaf at hand, unless it lies there already, and sends its own devices their parts."""
+    if isinstance(leaf, jax.Array) and leaf.sharding == place:
+        return leaf
     if place.is_fully_addressable:
         return jax.device_put(leaf, place)
     whole = np.asarray(leaf)

@@ -60,7 +60,7 @@ def test_what_is_not_understood_is_a_line(arguments: list[str], fault: str) -> N
 @pytest.mark.skipif(find_spec("torch") is not None, reason="PyTorch is here")
 def test_without_pytorch_a_comparison_says_how_to_get_it(monkeypatch) -> None:
     monkeypatch.delenv("DLVR_TORCH_PYTHON", raising=False)
-    with pytest.raises(UserError, match=r"has no PyTorch; install it there .*DLVR_TORCH_PYTHON"):
+    with pytest.raises(UserError, match=r"lacks PyTorch or transformers; install them there .*DLVR_TORCH_PYTHON"):
         benchmark([MOONS, "--against", "torch"])
     monkeypatch.setenv("DLVR_TORCH_PYTHON", "/no/such/python")
     with pytest.raises(UserError, match="DLVR_TORCH_PYTHON=/no/such/python: cannot be run"):
@@ -75,7 +75,7 @@ def test_a_comparison_leaves_out_what_peers_do_not_have(name: str) -> None:
 
 
 def test_unequal_sides_are_not_compared() -> None:
-    ours = {"parameters": 10, "first_loss": 1.0, "precision": "float32"}
+    ours = {"parameters": 10, "first_loss": 1.0, "precision": "float32", "devices": 1}
     _check_equal(ours, {"parameters": 10, "first_loss": 1.0001})
     _check_equal(ours, {"parameters": 10, "first_loss": None})  # of a step that draws its own noise
     with pytest.raises(UserError, match="10 parameters here, 11 in the peer"):
@@ -87,4 +87,7 @@ def test_unequal_sides_are_not_compared() -> None:
 def test_data_sheets_go_by_the_longest_name() -> None:
     assert sheet_peak("NVIDIA H100 PCIe", "bfloat16") == 756e12
     assert sheet_peak("NVIDIA H100 80GB HBM3", "bfloat16") == 989e12
+    assert sheet_peak("NVIDIA A100-SXM4-80GB", "float32") == 156e12
+    assert sheet_peak("NVIDIA L40S", "bfloat16") == 362e12 and sheet_peak("NVIDIA L40", "bfloat16") is None
+    assert sheet_peak("TPU v5 lite", "bfloat16") == 197e12 and sheet_peak("TPU v5", "bfloat16") == 459e12
     assert sheet_peak("cpu", "float32") is None

@@ -1,4 +1,4 @@
-"""The dearest operations of a trace, in words."""
+"""The most expensive operations of a trace, in words."""
 
 import gzip
 import json
@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from dlvr_jax.benchmarks.profile import dearest, trace
+from dlvr_jax.benchmarks.profile import most_expensive, trace
 
 PROGRAM = """
   %convolution.1 = f32[8]{0} convolution(%a), metadata={op_name="jit(f)/transpose(jvp(Net))/c1/conv_general_dilated"}
@@ -22,7 +22,7 @@ def test_operations_are_added_up_and_said_in_words(tmp_path) -> None:
     file = tmp_path / "trace.json.gz"
     with gzip.open(file, "wt") as out:
         json.dump({"traceEvents": [*traced, {"ph": "X", "dur": 9e9, "name": "the host"}, {"ph": "M"}]}, out)
-    found = dearest(file, PROGRAM, count=2)
+    found = most_expensive(file, PROGRAM, count=2)
     assert [one.what for one in found] == ["gradient of Net.c1: conv_general_dilated", "Net.s2: reduce_max"]
     assert [one.seconds for one in found] == pytest.approx([600e-6, 250e-6])
     assert [one.share for one in found] == pytest.approx([0.6, 0.25])
@@ -31,6 +31,6 @@ def test_operations_are_added_up_and_said_in_words(tmp_path) -> None:
 def test_a_real_trace_has_the_programs_operations(tmp_path) -> None:
     program = jax.jit(lambda x: jnp.sin(x @ x)).lower(jnp.ones((64, 64))).compile()
     file = trace(lambda: program(jnp.ones((64, 64))), tmp_path)
-    found = dearest(file, program.as_text())
+    found = most_expensive(file, program.as_text())
     assert found and sum(one.share for one in found) == pytest.approx(1)
     assert any("sin" in one.what or "dot" in one.what for one in found)

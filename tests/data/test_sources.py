@@ -83,16 +83,16 @@ def test_made_up_data_looks_like_its_model(like: str, cache: Path) -> None:
 
 
 def test_made_up_data_has_the_size_that_is_asked_for(cache: Path) -> None:
-    images = made_up(like="digits", shape=(8, 12, 3), kinds=20)
+    images = made_up(like="digits", shape=(8, 12, 3), num_classes=20)
     assert images.arrays("train")["image"].shape == (64, 8, 12, 3)
     assert images.spec.num_classes == len(images.spec.class_names) == 20 and len(images.spec.mean) == 3
-    text = made_up(like="shakespeare_1m", shape=(33,), kinds=1000)
+    text = made_up(like="shakespeare_1m", shape=(33,), vocab_size=1000)
     tokens = text.arrays("train")["tokens"]
     assert tokens.shape == (64, 33) and text.spec.vocab_size == 1000 and tokens.max() < 1000
     with pytest.raises(UserError, match=r"data.shape = \(8, 12\): the image of data.like = digits is of"):
         made_up(like="digits", shape=(8, 12))
-    with pytest.raises(UserError, match="data.kinds = 5: data.like = births has neither classes nor words"):
-        made_up(like="births", kinds=5)
+    with pytest.raises(UserError, match="data.num_classes = 5: data.like = births has no classes"):
+        made_up(like="births", num_classes=5)
 
 
 def test_made_up_data_is_frozen() -> None:

@@ -15,19 +15,20 @@ from dlvr_jax.run import TIMES, Run
 from tests.end_to_end.test_processes import TINY, end, kill, start, summary, wait_for
 
 # XLA takes a thread for each device at least, and the number of threads decides the bits.
-FLAGS = (TINY, "--config.mesh.data=2")
+MESH = ("--config.mesh.data=2",)
+CARRY = "configs/modern_rnn/lstm_shakespeare_1m.py:tiny"  # whose rows are split over the processes
 LONG = ("--config.train.steps=240", "--config.train.log_every=4", "--config.train.checkpoint_every=8")
 THREADS = {"NPROC": "2", "JAX_PLATFORMS": "cpu"}
 Two = list[subprocess.Popen]
 
 
-def start_two(*arguments: str) -> Two:
+def start_two(*arguments: str, config: str = TINY) -> Two:
     """The same command twice, as processes 0 and 1."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         where = f"127.0.0.1:{free.getsockname()[1]}"
-    own = [{"DLVR_COORDINATOR": where, "DLVR_PROCESSES": "2", "DLVR_PROCESS": str(k)} for k in range(2)]
-    return [start(*FLAGS, *arguments, **THREADS, **variables) for variables in own]
+    own = [{"DLVR_COORDINATOR": where, "DLVR_NUM_PROCESSES": "2", "DLVR_PROCESS_ID": str(k)} for k in range(2)]
+    return [start(config, *MESH, *arguments, **THREADS, **variables) for variables in own]
 
 
 @contextmanager
@@ -51,9 +52,10 @@ def assert_same(folder: Path, other: Path) -> None:
     assert lines(folder) == lines(other)
 
 
-def test_two_processes_train_what_one_with_two_devices_does(tmp_path: Path) -> None:
-    alone = start(*FLAGS, "--workdir", str(tmp_path / "one"), **THREADS)
-    with both(start_two("--workdir", str(tmp_path / "two"))) as processes:
+@pytest.mark.parametrize("config", [TINY, pytest.param(CARRY, marks=pytest.mark.slow)])
+def test_two_processes_train_what_one_with_two_devices_does(config: str, tmp_path: Path) -> None:
+    alone = start(config, *MESH, "--workdir", str(tmp_path / "one"), **THREADS)
+    with both(start_two("--workdir", str(tmp_path / "two"), config=config)) as processes:
         (code, output, errors), (other, more, _) = [end(process) for process in processes]
     assert code == other == 0, errors
     assert "test/accuracy" in output and "test/accuracy" not in more  # the first one tells
@@ -71,7 +73,7 @@ def test_two_processes_that_share_out_parameters_train_what_one_does(tmp_path: P
     with both(start_two(*parts, "--workdir", str(tmp_path / "two"))) as processes:
         (code, _, errors), (other, _, _) = [end(process) for process in processes]
     assert code == other == 0, errors
-    assert end(start(*FLAGS, *parts, "--workdir", str(tmp_path / "one"), **THREADS))[0] == 0
+    assert end(start(TINY, *MESH, *parts, "--workdir", str(tmp_path / "one"), **THREADS))[0] == 0
     assert_same(tmp_path / "one", tmp_path / "two")
 
 

@@ -44,8 +44,10 @@ class Problem:
 
     @classmethod
     def read(cls, folder: Path, compiled: bool = False) -> "Problem":
-        """What `benchmarks/problem_folder.py` wrote."""
+        """What `benchmarks/problem_folder.py` wrote. Raises UserError for a device that is neither CPU nor CUDA's."""
         told = json.loads((folder / "problem.json").read_text(encoding="utf-8"))
+        if told["device"] not in ("cpu", "cuda"):
+            raise UserError(f"there is no peer in PyTorch on a {told['device']}")
         device = torch.device(told["device"])
         with np.load(folder / "weights.npz") as weights, np.load(folder / "batch.npz") as batch:
             arrays = {name: torch.from_numpy(batch[name]).to(device) for name in batch.files}
@@ -82,8 +84,11 @@ class Problem:
 
     def check_plain(self) -> None:
         """Raises UserError where the config asks for what no peer does."""
-        for key, flag in plain_flags(self.flat).items():
-            raise UserError(f"{key} = {self.flat[key]}: the peers in PyTorch have none; give --config.{key}={flag}")
+        flags = plain_flags(self.flat)
+        if flags:
+            raise UserError(
+                *(f"{k} = {self.flat[k]}: no peer in PyTorch has that; give --config.{k}={v}" for k, v in flags.items())
+            )
 
 
 def signed(images: Tensor) -> Tensor:

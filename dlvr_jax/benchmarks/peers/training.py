@@ -17,13 +17,15 @@ def optimizer_of(problem: Problem, network: nn.Module) -> torch.optim.Optimizer:
     """The config's, in PyTorch's fused form; decay spares biases and norms, as ours does. The rate is the config's.
 
     Raises:
-        UserError: the peers have no such optimiser.
+        UserError: the peers have no such optimiser, or it decays in a way that PyTorch's does not.
     """
     flat = problem.flat
     rate, l2, decay = flat["optimizer.learning_rate"], flat["optimizer.l2"] or 0, flat["optimizer.weight_decay"] or 0
     matrices = [parameter for parameter in network.parameters() if parameter.ndim > 1]
     others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
     name = flat["optimizer.name"]
+    if decay and (l2 or name == "sgd"):
+        raise UserError(f"optimizer.weight_decay = {decay}: with {name} and l2 = {l2} PyTorch has no such decay")
     settings: dict[str, Any] = {"lr": rate, "fused": True}
     if name == "sgd":
         momentum, nesterov = flat["optimizer.momentum"] or 0.0, flat["optimizer.nesterov"]

@@ -26,16 +26,17 @@ def made_up(
     validation: Annotated[int, _COUNT] = 32,
     test: Annotated[int, _COUNT] = 32,
     shape: tuple[Count, ...] | None = None,
-    kinds: Count | None = None,
+    num_classes: Count | None = None,
+    vocab_size: Count | None = None,
     path: str | None = None,
 ) -> Source:
     """Random examples, learnable in a few steps, with the spec of the set `like`.
 
-    For speed tests at another size, `shape` is of an image (height, width, channels) or a window (tokens + 1,), and
-    `kinds` the number of classes, or of words. `path` is accepted, as every data set does, and not used.
+    For speed tests at another size: `shape` is of an image (height, width, channels) or a window (tokens + 1,), and
+    `num_classes` and `vocab_size` go with it. `path` is accepted, as every data set does, and not used.
     """
     spec = dataclasses.replace(_spec_of(like), splits=dict(zip(SPLITS, (train, validation, test), strict=True)))
-    return made_up_like(_resized(spec, shape, kinds))
+    return made_up_like(_resized(spec, shape, num_classes, vocab_size))
 
 
 def made_up_like(spec: Spec) -> Source:
@@ -52,7 +53,7 @@ def made_up_like(spec: Spec) -> Source:
     return InMemory(spec, lambda split: _arrays(spec, split))
 
 
-def _resized(spec: Spec, shape: tuple[int, ...] | None, kinds: int | None) -> Spec:
+def _resized(spec: Spec, shape: tuple[int, ...] | None, num_classes: int | None, vocab_size: int | None) -> Spec:
     """With other images or windows, classes or words.
 
     Raises:
@@ -66,12 +67,14 @@ def _resized(spec: Spec, shape: tuple[int, ...] | None, kinds: int | None) -> Sp
         changes["features"] = {**spec.features, name: dataclasses.replace(feature, shape=shape)}
         if name == "image" and len(spec.mean) != shape[-1]:
             changes |= {"mean": spec.mean[:1] * shape[-1], "std": spec.std[:1] * shape[-1]}
-    if kinds is not None and spec.num_classes is not None:
-        changes |= {"num_classes": kinds, "class_names": tuple(map(str, range(kinds)))}
-    elif kinds is not None and spec.tokenizer is None:
-        raise UserError(f"data.kinds = {kinds}: data.like = {spec.name} has neither classes nor words")
-    elif kinds is not None:
-        changes["tokenizer"] = Listed(tuple(map(str, range(kinds))), unknown=0)
+    if num_classes is not None:
+        if spec.num_classes is None:
+            raise UserError(f"data.num_classes = {num_classes}: data.like = {spec.name} has no classes")
+        changes |= {"num_classes": num_classes, "class_names": tuple(map(str, range(num_classes)))}
+    if vocab_size is not None:
+        if spec.tokenizer is None:
+            raise UserError(f"data.vocab_size = {vocab_size}: data.like = {spec.name} has no words")
+        changes["tokenizer"] = Listed(tuple(map(str, range(vocab_size))), unknown=0)
     return dataclasses.replace(spec, **changes)
 
 
