@@ -94,10 +94,10 @@ class Placement:
 
 
 def _put(leaf: Any, place: NamedSharding) -> jax.Array:
-    """Every process has the whole leaf at hand, unless it lies there already, and sends its own devices their parts."""
-    if isinstance(leaf, jax.Array) and leaf.sharding == place:
-        return leaf
+    """Every process has the whole leaf at hand and sends its own devices their parts; what is there already stays."""
     if place.is_fully_addressable:
         return jax.device_put(leaf, place)
+    if isinstance(leaf, jax.Array) and leaf.sharding.is_equivalent_to(place, leaf.ndim):
+        return leaf
     whole = np.asarray(leaf)
     return jax.make_array_from_callback(whole.shape, place, whole.__getitem__)

@@ -106,7 +106,7 @@ def test_where_one_is_killed_the_other_ends_and_both_go_on(victim: int, undistur
 def test_a_signal_to_one_stops_both_at_the_same_step(undisturbed: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     with both(start_two(*LONG, "--workdir", str(folder))) as processes:
-        wait_for(folder / "metrics.jsonl", processes[0])
+        wait_for(folder / "checkpoints" / "8", processes[0])
         processes[1].send_signal(signal.SIGTERM)
         (code, _, errors), (other, _, _) = [end(process) for process in processes]
     assert code == other == 143 and "SIGTERM: saved at step" in errors, errors
