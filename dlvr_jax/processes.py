@@ -21,10 +21,8 @@ from jax.experimental import multihost_utils
 from dlvr_jax.errors import UserError, said
 
 COORDINATOR = "DLVR_COORDINATOR"  # HOST:PORT of the first process, or auto; a training is by one process without it
-NUM_PROCESSES, PROCESS_ID = (
-    "DLVR_NUM_PROCESSES",
-    "DLVR_PROCESS_ID",
-)  # beside HOST:PORT: how many there are, and which this is, from 0
+NUM_PROCESSES = "DLVR_NUM_PROCESSES"  # beside HOST:PORT: how many there are
+PROCESS_ID = "DLVR_PROCESS_ID"  # and which this is, from 0
 
 
 def is_first() -> bool:

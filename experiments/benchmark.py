@@ -81,7 +81,7 @@ def benchmark(argv: Sequence[str]) -> None:
         rows.append(found)
         print(speed.line(found), flush=True)
         if known.out is not None:
-            _write(known.out, rows)
+            _write(known.out, rows, argv)
     _print_end(rows, known.out)
     if faults:
         raise UserError(*faults)
@@ -98,7 +98,7 @@ def _python_with_torch() -> str:
     """The interpreter that the peers run in.
 
     Raises:
-        UserError: it has no PyTorch.
+        UserError: it lacks PyTorch or transformers, or does not run.
     """
     python = os.environ.get("DLVR_TORCH_PYTHON") or sys.executable
     try:
@@ -114,7 +114,11 @@ def _python_with_torch() -> str:
 
 
 def _backend() -> str:
-    """JAX's platform, asked of another process: this one leaves the device to those that are measured."""
+    """JAX's platform, asked of another process: this one leaves the device to those that are measured.
+
+    Raises:
+        UserError: it cannot open its device.
+    """
     asked = [sys.executable, "-c", "import jax; print(jax.default_backend())"]
     answer = subprocess.run(asked, capture_output=True, check=False, text=True)
     if answer.returncode:
@@ -122,10 +126,10 @@ def _backend() -> str:
     return answer.stdout.strip()
 
 
-def _write(out: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+def _write(out: Path, rows: Sequence[Mapping[str, Any]], argv: Sequence[str]) -> None:
     """The figures as JSON, and their chart."""
     environment = rows[0]["environment"]
-    command = shlex.join(["./launch.sh", "benchmark", *sys.argv[1:]])
+    command = shlex.join(["./launch.sh", "benchmark", *argv])
     told = {"command": command, "date": date.today().isoformat(), **environment}
     kept = [{key: value for key, value in row.items() if key != "environment"} for row in rows]
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -19,11 +19,8 @@ class EnergyNet(nn.Module):
 
     def __init__(self, flat: Mapping[str, Any], image_shape: list[int]) -> None:
         super().__init__()
-        (height, width, inputs), first, batch = (
-            image_shape,
-            flat["model.full_resolution"],
-            flat["model.norm"] == "batch",
-        )
+        height, width, inputs = image_shape
+        first, batch = flat["model.full_resolution"], flat["model.norm"] == "batch"
         self.full_resolution = None if first is None else nn.Conv2d(inputs, first, 3, padding=1)
         inputs = first or inputs
         self.steps = range(1, len(flat["model.widths"]) + 1)
