@@ -111,7 +111,7 @@ def test_eight_devices_that_share_the_batch_agree_with_one(path: str) -> None:
     _assert_same_update(state_of(experiment), shared, one)
 
 
-@every_model
+@every_task
 def test_metrics_do_not_depend_on_the_evaluation_batch_size(path: str) -> None:
     found = []
     sizes = ("20",) if tiny(path).flat["data.order"] == "streams" else ("7", "20")  # rows of streams are fixed

@@ -49,7 +49,6 @@ def cut_back(run: Run, step: int) -> None:
 
 
 FORMS = {
-    "plain": {},
     "averaged": {"train__ema": "0.9"},
     "accumulated": {"train__accumulate": "2"},
     "mixed up": {"augment__mixup": "0.2"},
@@ -58,29 +57,35 @@ FORMS = {
     "streamed": {"data__backing": "stream"},
     "dropout": {"model__dropout": "0.3"},
     "two devices": {"mesh__data": "2"},
-    "a population": {
-        "population__size": "2",
-        "population__strategy": "vmap",
-        "population__vary__model__dropout": "0.1,0.2",
-    },
-    "a population on two devices": {"population__size": "2", "population__strategy": "map", "mesh__data": "2"},
-    "all at once": {
-        "mesh__data": "2",
-        "train__accumulate": "2",
-        "train__steps_per_call": "4",
-        "train__ema": "0.9",
-        "data__backing": "stream",
-        "eval__best": "loss",
-    },
+}
+SEVERAL = {
+    "plain": (),
+    "on two devices": ("averaged", "accumulated", "four steps a call", "streamed", "two devices"),
+    "with random numbers in bfloat16": ("mixed up", "bfloat16", "dropout"),
 }
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_a_resumed_run_equals_one_that_was_never_stopped(form: str, tmp_path: Path) -> None:
-    run = train(tmp_path / "run", train__keep="9", **FORMS[form])
+def assert_resumed_equals_whole(folder: Path, flags: dict[str, str]) -> None:
+    run = train(folder, train__keep="9", **flags)
     before = outcome(run)
     cut_back(run, 8)
-    assert outcome(train(tmp_path / "run", train__keep="9", **FORMS[form])) == before
+    assert outcome(train(folder, train__keep="9", **flags)) == before
+
+
+@pytest.mark.parametrize("forms", SEVERAL.values(), ids=SEVERAL)
+def test_a_resumed_run_equals_one_that_was_never_stopped(forms: tuple[str, ...], tmp_path: Path) -> None:
+    assert_resumed_equals_whole(tmp_path / "run", {key: text for form in forms for key, text in FORMS[form].items()})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", FORMS)
+def test_it_does_in_each_form_alone(form: str, tmp_path: Path) -> None:
+    assert_resumed_equals_whole(tmp_path / "run", FORMS[form])
+
+
+def test_a_resumed_population_equals_one_that_was_never_stopped(tmp_path: Path) -> None:
+    members = {"population__size": "2", "population__strategy": "vmap", "population__vary__model__dropout": "0.1,0.2"}
+    assert_resumed_equals_whole(tmp_path / "run", members | FORMS["two devices"])
 
 
 def test_the_largest_seed_is_a_seed_too(tmp_path: Path) -> None:

@@ -16,7 +16,11 @@ from dlvr_jax.training.sharding import SMALL, Placement
 from tests.configs import plain, ratios, run_steps, state_of, tiny
 
 GPT = "configs/transformer/gpt_shakespeare_1m.py"
-CASES = [(GPT, 1, 4), (GPT, 2, 2), ("configs/modern_cnn/resnet20_fashion_mnist.py", 2, 2)]
+CASES = [
+    pytest.param(GPT, 1, 4, marks=pytest.mark.slow),
+    (GPT, 2, 2),
+    pytest.param("configs/modern_cnn/resnet20_fashion_mnist.py", 2, 2, marks=pytest.mark.slow),
+]
 SLOW = "0.01"  # learning rate: what rounding does to a first update, the next ones multiply
 
 every_case = pytest.mark.parametrize(("path", "data", "fsdp"), CASES)
