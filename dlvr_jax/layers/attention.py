@@ -14,12 +14,15 @@ from jax.nn.initializers import Initializer
 from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from dlvr_jax.layers.causal_blocks import causal_mean_by_blocks
 from dlvr_jax.layers.dropout import dropout as drop
 from dlvr_jax.layers.positions import rotated
 from dlvr_jax.schema import Number
 
 Heads = Float[Array, "batch heads length depth"]
 Mask = Bool[Array, "#batch #heads #queries #keys"]
+
+LENGTH_FOR_BLOCKS = 96  # from here on blocks of queries are faster on a CPU: docs/performance.md
 
 
 class KeysValues(NamedTuple):
@@ -76,11 +79,14 @@ def attend(
     """The mean of the values by `attention_weights`, and those weights, which cost nothing where nobody uses them.
 
     `dropout` (needs `key`) zeroes weights that are used, not those that are returned. `causal` says that the mask is
-    `causal_mask` from the first place on: then a GPU may compute the mean without the weights.
+    `causal_mask` from the first place on: then the mean may be computed without all of the weights.
     """
     weights = attention_weights(q, k, mask)
-    if causal and dropout is None and _suits_cudnn(q):
-        return causal_mean(q, k, v, "cudnn"), weights
+    if causal and dropout is None:
+        if _suits_cudnn(q):
+            return causal_mean(q, k, v, "cudnn"), weights
+        if jax.default_backend() == "cpu" and q.shape[2] >= LENGTH_FOR_BLOCKS:
+            return causal_mean_by_blocks(q, k, v), weights
     used = weights if dropout is None or key is None else drop(weights, dropout, key)
     return jnp.einsum("bhqk,bhkd->bhqd", used.astype(v.dtype), v), weights
 

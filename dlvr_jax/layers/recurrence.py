@@ -11,13 +11,15 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Bool, Float, Int, Key, PyTree
+from jaxtyping import Array, Float, Int, Key, PyTree
 
 from dlvr_jax.layers.dropout import dropout as drop
+from dlvr_jax.layers.through_time import Cell, Weights, through_time
 from dlvr_jax.schema import Number
 
 Steps = Float[Array, "batch length inputs"]
 Hidden = Float[Array, "batch features"]
+Hiddens = Float[Array, "*steps batch features"]
 LSTMCarry = tuple[Hidden, Hidden]  # h, c
 GRUCarry = Hidden  # h
 Lengths = Int[Array, " batch"]
@@ -54,18 +56,9 @@ class LSTM(nn.Module):
         kernel = self.param("input", nn.initializers.lecun_normal(), (x.shape[-1], 4 * size))
         recurrent = self.param("recurrent", orthogonal_gates(4), (size, 4 * size))
         bias = self.param("bias", self._first_bias, (4 * size,))
-        kernel, recurrent = kernel.astype(self.dtype), recurrent.astype(self.dtype)
-
-        def step(carry: LSTMCarry, x: Float[Array, "batch inputs"]) -> tuple[LSTMCarry, Hidden]:
-            h, c = carry
-            gates = (x @ kernel + h.astype(self.dtype) @ recurrent).astype(jnp.float32) + bias
-            i, f, g, o = jnp.split(gates, 4, -1)
-            c = nn.sigmoid(f) * c + nn.sigmoid(i) * jnp.tanh(g)
-            h = nn.sigmoid(o) * jnp.tanh(c)
-            return (h, c), h
-
+        weights = Weights(kernel.astype(self.dtype), recurrent.astype(self.dtype), bias)
         first = self.initial_carry(len(x)) if carry is None else carry
-        return _scan(step, first, x.astype(self.dtype), lengths, self.reverse)
+        return _rows_through_time(_LSTM, self.reverse, weights, first, x.astype(self.dtype), lengths)
 
     def _first_bias(self, key: Key[Array, ""], shape: tuple[int]) -> Float[Array, " gates"]:
         return jnp.zeros(shape).at[self.features : 2 * self.features].set(self.forget_bias)
@@ -100,18 +93,10 @@ class GRU(nn.Module):
         recurrent = self.param("recurrent", orthogonal_gates(3), (size, 3 * size))
         bias = self.param("bias", nn.initializers.zeros, (3 * size,))
         recurrent_bias = self.param("recurrent_bias", nn.initializers.zeros, (size,))  # c_n
-        kernel, recurrent = kernel.astype(self.dtype), recurrent.astype(self.dtype)
-
-        def step(h: GRUCarry, x: Float[Array, "batch inputs"]) -> tuple[GRUCarry, Hidden]:
-            from_x = (x @ kernel).astype(jnp.float32) + bias
-            from_h = (h.astype(self.dtype) @ recurrent).astype(jnp.float32)
-            r, z = jnp.split(nn.sigmoid(from_x[:, : 2 * size] + from_h[:, : 2 * size]), 2, -1)
-            n = jnp.tanh(from_x[:, 2 * size :] + r * (from_h[:, 2 * size :] + recurrent_bias))
-            h = (1 - z) * n + z * h
-            return h, h
-
+        of_h = jnp.concatenate([jnp.zeros(2 * size), recurrent_bias])
+        weights = Weights(kernel.astype(self.dtype), recurrent.astype(self.dtype), bias, of_h)
         first = self.initial_carry(len(x)) if carry is None else carry
-        return _scan(step, first, x.astype(self.dtype), lengths, self.reverse)
+        return _rows_through_time(_GRU, self.reverse, weights, first, x.astype(self.dtype), lengths)
 
 
 class Stack(nn.Module):
@@ -146,11 +131,6 @@ class Stack(nn.Module):
         return drop(x, rate, self.make_rng("dropout")) if train and rate is not None else x
 
 
-def restarted(carry: PyTree, first: PyTree, reset: Bool[Array, " batch"]) -> PyTree:
-    """`carry` with `first` in the rows that start anew."""
-    return jax.tree.map(lambda old, new: jnp.where(_rows(reset, old), new, old), carry, first)
-
-
 def orthogonal_gates(count: int) -> Callable[..., Array]:
     """For a kernel (features, count * features): an orthogonal matrix for each gate."""
 
@@ -162,30 +142,40 @@ def orthogonal_gates(count: int) -> Callable[..., Array]:
     return make
 
 
-def _scan(
-    step: Callable[[PyTree, Array], tuple[PyTree, Hidden]],
-    carry: PyTree,
-    x: Steps,
-    lengths: Lengths | None,
-    reverse: bool,
+def _lstm_step(sums: Float[Array, "batch gates"], carry: LSTMCarry) -> LSTMCarry:
+    i, f, g, o = jnp.split(sums, 4, -1)
+    c = nn.sigmoid(f) * carry[1] + nn.sigmoid(i) * jnp.tanh(g)
+    return nn.sigmoid(o) * jnp.tanh(c), c
+
+
+def _gru_sums(from_x: Float[Array, "*steps gates"], from_h: Float[Array, "*steps gates"]) -> tuple[Array, Array, Array]:
+    """Those of r and z, and the two of n, which the reset gate parts."""
+    size = from_x.shape[-1] // 3
+    (x, x_n), (h, h_n) = (jnp.split(part, [2 * size], -1) for part in (from_x, from_h))
+    return x + h, x_n, h_n
+
+
+def _gru_step(sums: tuple[Array, Array, Array], h: GRUCarry) -> GRUCarry:
+    r, z = jnp.split(nn.sigmoid(sums[0]), 2, -1)
+    n = jnp.tanh(sums[1] + r * sums[2])
+    return (1 - z) * n + z * h
+
+
+def _of_lstm(carry: tuple[Hiddens, Hiddens]) -> Hiddens:
+    return carry[0]
+
+
+def _of_gru(carry: Hiddens) -> Hiddens:
+    return carry
+
+
+_LSTM = Cell(jnp.add, _lstm_step, _of_lstm)
+_GRU = Cell(_gru_sums, _gru_step, _of_gru)
+
+
+def _rows_through_time(
+    cell: Cell, reverse: bool, weights: Weights, carry: PyTree, x: Steps, lengths: Lengths | None
 ) -> tuple[Float[Array, "batch length features"], PyTree]:
-    """`step` over time.
-
-    The product with the input is part of the step: taken for all steps at once it costs more than it saves on a CPU,
-    where the sums of all gates then go through memory twice.
-    """
     real = None if lengths is None else jnp.arange(x.shape[1])[:, None] < lengths
-
-    def masked(carry: PyTree, item: tuple[Array, Array | None]) -> tuple[PyTree, Hidden]:
-        x, real = item
-        after, h = step(carry, x)
-        if real is None:
-            return after, h.astype(x.dtype)
-        return restarted(after, carry, ~real), jnp.where(real[:, None], h, 0).astype(x.dtype)
-
-    carry, hidden = jax.lax.scan(masked, carry, (x.swapaxes(0, 1), real), reverse=reverse)
+    hidden, carry = through_time(cell, reverse, weights, carry, x.swapaxes(0, 1), real)
     return hidden.swapaxes(0, 1), carry
-
-
-def _rows(flags: Bool[Array, " batch"], leaf: Array) -> Bool[Array, "..."]:
-    return flags.reshape(-1, *(1,) * (leaf.ndim - 1))

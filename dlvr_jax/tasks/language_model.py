@@ -40,7 +40,7 @@ from dlvr_jax.data.spelling import token_sizes
 from dlvr_jax.data.tokenizers import Tokenizer
 from dlvr_jax.displays import Display, Text
 from dlvr_jax.errors import UserError
-from dlvr_jax.layers.recurrence import restarted
+from dlvr_jax.layers.through_time import restarted
 from dlvr_jax.metrics.language import finish_language
 from dlvr_jax.schema import Between
 from dlvr_jax.tasks.sampling.generation import Choice, generate

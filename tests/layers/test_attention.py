@@ -17,6 +17,7 @@ from dlvr_jax.layers.attention import (
     empty_cache,
     padding_mask,
 )
+from dlvr_jax.layers.causal_blocks import causal_mean_by_blocks
 
 F32 = dict(rtol=2e-6, atol=2e-6)  # sums of a few terms of order 1, in another order
 
@@ -47,6 +48,34 @@ def test_the_causal_mean_is_that_of_the_mask() -> None:
     theirs = value_and_gradients(lambda *x: attend(*x, causal_mask(16, 16))[0], q, k, v)
     for found, expected in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)  # other sums of 16 terms
+
+
+@pytest.mark.parametrize("length", [1, 3, 16, 101])
+def test_the_mean_by_blocks_is_that_of_the_mask(length: int) -> None:
+    x = [normal(i, 2, 2, 3, length, 8) for i in range(3)]
+    ours = value_and_gradients(causal_mean_by_blocks, *x)
+    theirs = value_and_gradients(lambda *x: attend(*x, causal_mask(length, length))[0], *x)
+    for found, expected in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)  # other sums of up to 101 terms
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="blocks are for CPUs")
+def test_a_cpu_takes_blocks_where_they_pay() -> None:
+    for length, dropout, by_blocks in ((96, None, True), (64, None, False), (96, 0.5, False)):
+        x = [normal(i, 1, 1, length, 8) for i in range(3)]
+        arguments = dict(causal=True, dropout=dropout, key=jax.random.key(0))
+        program = jax.make_jaxpr(lambda *x, a=arguments: attend(*x, causal_mask(x[0].shape[2], x[0].shape[2]), **a))(*x)
+        assert ("causal_mean_by_blocks" in str(program)) == by_blocks
+
+
+@pytest.mark.parametrize("length", [5, 96])
+def test_a_half_precise_mean_by_blocks_is_that_of_the_mask(length: int) -> None:
+    x = [normal(i, 2, 1, 2, length, 8) for i in range(3)]
+    half = [one.astype(jnp.bfloat16) for one in x]
+    exact = value_and_gradients(lambda *x: attend(*x, causal_mask(length, length))[0], *x)
+    found = value_and_gradients(lambda *x: causal_mean_by_blocks(*x).astype(jnp.float32), *half)
+    for one, expected in zip(found, exact, strict=True):
+        assert np.abs(one - expected).max() < 0.03 * np.abs(expected).max()  # bfloat16 has 8 bits
 
 
 @pytest.mark.skipif(jax.default_backend() != "gpu", reason="cuDNN's kernels are for GPUs")

@@ -1,11 +1,14 @@
 """LSTM and GRU against PyTorch; carries, lengths, both directions, dropout, bfloat16."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dlvr_jax.layers.recurrence import GRU, LSTM, Stack, orthogonal_gates, restarted
+from dlvr_jax.layers.recurrence import _GRU, _LSTM, GRU, LSTM, Stack, orthogonal_gates
+from dlvr_jax.layers.through_time import Cell, Weights, restarted, through_time
 
 BATCH, LENGTH, INPUTS, FEATURES = 3, 7, 5, 4
 F32 = dict(rtol=1e-5, atol=1e-6)  # numbers of order 1, sums in another order, through a few steps
@@ -67,6 +70,42 @@ def test_reverse_is_the_layer_on_the_reversed_row(kind) -> None:
     hidden, expected = layer.apply(variables, steps()[:, ::-1])
     np.testing.assert_allclose(backwards, hidden[:, ::-1], **F32)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **F32), last, expected)
+
+
+def scanned(cell: Cell, reverse: bool, weights: Weights, carry, x, real):
+    """The recurrence as a plain scan, which JAX differentiates."""
+
+    def step(before, item):
+        x, real = item
+        bias = 0 if weights.recurrent_bias is None else weights.recurrent_bias
+        sums = cell.sums(x @ weights.input + weights.bias, cell.hidden(before) @ weights.recurrent + bias)
+        after = cell.step(sums, before)
+        return restarted(after, before, ~real), jnp.where(real[:, None], cell.hidden(after), 0)
+
+    after, hidden = jax.lax.scan(step, carry, (x, real), reverse=reverse)
+    return hidden, after
+
+
+@every_kind
+@pytest.mark.parametrize("reverse", [False, True])
+def test_gradients_through_time_are_those_of_a_scan(kind, reverse: bool) -> None:
+    cell, biases = (_LSTM, 1) if kind is LSTM else (_GRU, 2)
+    gates, keys = (4 if kind is LSTM else 3) * FEATURES, jax.random.split(jax.random.key(0), 4)
+    shapes = ((INPUTS, gates), (FEATURES, gates), (gates,), (gates,))[: 2 + biases]
+    weights = Weights(*(jax.random.normal(key, (2, *shape)) for key, shape in zip(keys, shapes, strict=False)))
+    carry = jax.tree.map(lambda leaf: jnp.stack([leaf, -leaf]), random_carry(kind(FEATURES)))
+    x, real = steps().swapaxes(0, 1), jnp.arange(LENGTH)[:, None] < jnp.array([LENGTH, 3, 1])
+
+    def gradients(run, weights, carry):  # of one member of a population
+        def loss(weights, carry, x):
+            hidden, after = run(cell, reverse, weights, carry, x, real)
+            return jnp.sum(jnp.sin(hidden)) + sum(jnp.sum(jnp.cos(leaf)) for leaf in jax.tree.leaves(after))
+
+        return jax.value_and_grad(loss, (0, 1, 2))(weights, carry, x)
+
+    ours, plain = (jax.vmap(partial(gradients, run))(weights, carry) for run in (through_time, scanned))
+    # Sums over rows and steps in another order.
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), ours, plain)
 
 
 def test_restarted_rows_are_those_of_the_first_carry() -> None:
