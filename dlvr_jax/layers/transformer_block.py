@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jax.nn.initializers import Initializer
 from jax.typing import ArrayLike, DTypeLike
@@ -140,4 +141,6 @@ class Block(nn.Module):
         found, *rest = layer(norm(x) if self.norm_first else x)
         if rate is not None:
             found = drop(found, rate, self.make_rng("dropout"))
-        return (x + found if self.norm_first else norm(x + found)), *rest
+        # As it is: left to itself, XLA on several CPU devices computes the whole chain of sums anew in every block.
+        x = jax.lax.optimization_barrier(x + found)
+        return (x if self.norm_first else norm(x)), *rest
