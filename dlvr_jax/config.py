@@ -15,6 +15,7 @@ from dlvr_jax.errors import UserError
 from dlvr_jax.schema import nearest
 
 ROOT = Path(__file__).resolve().parent.parent
+FAMILIES = ("cnn", "modern_cnn", "rnn", "modern_rnn", "attention", "transformer", "gan", "diffusion", "ebm")
 # Keys that may change when a run is resumed: how it runs, not what is trained. Another `mesh` is recorded as weaker.
 HOW = ("data.backing", "mesh.data", "mesh.fsdp", "train.keep")
 
@@ -40,6 +41,11 @@ class Source:
         inside = self.file.is_relative_to(ROOT)
         path = self.file.relative_to(ROOT) if inside else self.file
         return f"{path}:{self.argument}" if self.argument else str(path)
+
+
+def place_of(family: str) -> tuple[int, str]:
+    """To sort families by: those of the book in its order, then others."""
+    return (FAMILIES.index(family) if family in FAMILIES else len(FAMILIES), family)
 
 
 def find(text: str) -> Source:

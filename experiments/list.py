@@ -13,8 +13,6 @@ from dlvr_jax.reporting.results import Result, of_config, read_all
 from dlvr_jax.reporting.tables import print_table
 from experiments.command import arguments, main
 
-ORDER = ("cnn", "modern_cnn", "rnn", "modern_rnn", "attention", "transformer", "gan", "diffusion", "ebm")  # then others
-
 
 def list_configs(argv: Sequence[str]) -> None:
     """A table a family. A config that fails says so in its row, and does not hide the others.
@@ -25,7 +23,7 @@ def list_configs(argv: Sequence[str]) -> None:
     arguments("list", "Every config: model, parameters, data, budget, result.").parse_args(argv)
     jax.config.update("jax_platforms", "cpu")  # only shapes are looked at
     results, faults = _results()
-    for family in sorted(_families(), key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name)):
+    for family in sorted(_families(), key=config.place_of):
         rows = []
         for file in sorted((config.ROOT / "configs" / family).glob("[!_]*.py")):
             try:

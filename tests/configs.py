@@ -9,14 +9,6 @@ import pytest
 from dlvr_jax import check, config
 from dlvr_jax.build import Experiment, build
 from dlvr_jax.training.compiled import initial_state, train_program
-from experiments.list import ORDER
-
-
-def _place(path: str) -> tuple[int, str]:
-    """Its family's in the book, then the file's: small nets come first, and of each kind the first is tested most."""
-    family = path.split("/")[1]
-    return (ORDER.index(family) if family in ORDER else len(ORDER), path)
-
 
 # Studies vary what others are: each point is checked by tests/sweeps/test_studies.py.
 PATHS = sorted(
@@ -25,7 +17,7 @@ PATHS = sorted(
         for path in (config.ROOT / "configs").glob("*/*.py")
         if path.stem != "__init__" and path.parent.name != "studies"
     ),
-    key=_place,
+    key=lambda path: (config.place_of(path.split("/")[1]), path),
 )
 
 

@@ -43,7 +43,7 @@ def test_models_and_tasks_are_as_their_config_says(path: str) -> None:
     ):
         for field in dataclasses.fields(made):
             key = f"{section}.{field.name}"
-            if key in experiment.flat and field.name != "name":  # which is Linen's own
+            if key in experiment.flat and key != "model.name":  # which is Linen's own
                 assert getattr(made, field.name) == experiment.flat[key], key
 
 

@@ -30,7 +30,7 @@ def get_config(arg: str = "") -> ConfigDict:
     if arg == "unconditional":
         config.model.conditional = False
         config.task.label_dropout = None
-    if arg == "tiny":
+    if arg == "tiny":  # attention stands in the middle in any case
         config.model.update(dict(width=4, multipliers=(1, 2), groups=2, attention=()))
         config.task.update(dict(timesteps=10, schedule="cosine"))
         # Three zero layers lie one behind the other: only large steps reach the first parameters within three updates.

@@ -1,9 +1,11 @@
 """What a config costs, from shapes alone: no data is read and no array is made."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import jax
+from jax.interpreters.partial_eval import dce_jaxpr
 from jax.sharding import NamedSharding
 
 from dlvr_jax.benchmarks.flops import count_flops
@@ -35,15 +37,21 @@ def parameters(experiment: Experiment) -> int:
 
 def flops_per_step(experiment: Experiment) -> int:
     """Of one update, with its whole batch; see `flops.py` for what counts."""
-    return count_flops(jax.make_jaxpr(experiment.task.train_step)(experiment.abstract_state, experiment.example_batch))
+    return _flops(experiment.task.train_step, experiment.abstract_state, experiment.example_batch)
 
 
 def flops_per_example(experiment: Experiment) -> int:
     """Of evaluating one example, rounded: an evaluation batch over its size."""
     task, batch, size = experiment.task, experiment.evaluation_batch, experiment.evaluation.batch_size
     carry = jax.eval_shape(task.initial_carry, batch)
-    counted = count_flops(jax.make_jaxpr(task.eval_step)(experiment.abstract_state, batch, carry))
-    return round(counted / size)
+    return round(_flops(task.eval_step, experiment.abstract_state, batch, carry) / size)
+
+
+def _flops(function: Callable[..., Any], *arguments: Any) -> int:
+    """Of what the results need."""
+    traced = jax.make_jaxpr(function)(*arguments)
+    needed, _ = dce_jaxpr(traced.jaxpr, [True] * len(traced.jaxpr.outvars))
+    return count_flops(needed)
 
 
 def memory_per_device(experiment: Experiment) -> Memory | None:

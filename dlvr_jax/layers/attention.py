@@ -81,13 +81,13 @@ def attend(
     `dropout` (needs `key`) zeroes weights that are used, not those that are returned. `causal` says that the mask is
     `causal_mask` from the first place on: then the mean may be computed without all of the weights.
     """
-    weights = attention_weights(q, k, mask)
-    if causal and dropout is None:
-        if _suits_cudnn(q):
-            return causal_mean(q, k, v, "cudnn"), weights
-        if jax.default_backend() == "cpu" and q.shape[2] >= LENGTH_FOR_BLOCKS:
-            return causal_mean_by_blocks(q, k, v), weights
-    used = weights if dropout is None or key is None else drop(weights, dropout, key)
+    weights = used = attention_weights(q, k, mask)
+    if dropout is not None and key is not None:
+        used = drop(weights, dropout, key)
+    elif causal and _suits_cudnn(q):
+        return causal_mean(q, k, v, "cudnn"), weights
+    elif causal and jax.default_backend() == "cpu" and q.shape[2] >= LENGTH_FOR_BLOCKS:
+        return causal_mean_by_blocks(q, k, v), weights
     return jnp.einsum("bhqk,bhkd->bhqd", used.astype(v.dtype), v), weights
 
 

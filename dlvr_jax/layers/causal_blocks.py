@@ -5,6 +5,7 @@ operand is read across its rows, as q k^T and three of the four products of the 
 operands (length x depth) are transposed before, the weights (queries x keys) never.
 """
 
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -14,40 +15,46 @@ from jaxtyping import Array, Float
 
 Heads = Float[Array, "batch heads length depth"]
 
-BLOCKS = 4
+BLOCKS = 4  # 2 and 8 are slower at 256 tokens: docs/performance.md
 
 
 @jax.custom_vjp
 def causal_mean_by_blocks(q: Heads, k: Heads, v: Heads) -> Heads:
-    """softmax(q k^T / sqrt(depth)) v, where query i sees the keys 0 ... i alone. The softmax is float32."""
+    """P v for P = softmax(q k^T / sqrt(depth)), where query i sees the keys 0 ... i alone. Reverse mode only.
+
+    The softmax is float32; its weights are kept in the dtype of `v`. Their gradient needs no other sum over the keys
+    than that of the mean: dS = P * (dP - rowsum(dO * O)), Dao et al. 2022, https://arxiv.org/abs/2205.14135.
+    """
     return _forward(q, k, v)[0]
 
 
 def _forward(q: Heads, k: Heads, v: Heads) -> tuple[Heads, Any]:
-    keys = k.mT * k.shape[-1] ** -0.5
+    k_t = k.mT * k.shape[-1] ** -0.5
     weights, found = [], []
     for start, end in _blocks(q.shape[2]):
-        scores = jnp.matmul(q[:, :, start:end], keys[..., :end], preferred_element_type=jnp.float32)
+        scores = jnp.matmul(q[:, :, start:end], k_t[..., :end], preferred_element_type=jnp.float32)
         hidden = jnp.arange(end) > jnp.arange(start, end)[:, None]
         own = jax.nn.softmax(jnp.where(hidden, jnp.finfo(jnp.float32).min, scores))
         weights.append(own.astype(v.dtype))
         found.append(weights[-1] @ v[:, :, :end])
     mean = jnp.concatenate(found, 2)
-    return mean, (q, keys, v, weights, mean)
+    return mean, (q, k_t, v, weights, mean)
 
 
 def _backward(saved: Any, d_mean: Heads) -> tuple[Heads, Heads, Heads]:
-    q, keys, v, weights, mean = saved
-    inner = (d_mean * mean).sum(-1, keepdims=True, dtype=jnp.float32)  # of each row of weights and its gradient
-    rows, queries, values, d_means = keys.mT, q.mT, v.mT, d_mean.mT
-    d_q, d_keys, d_values = [], jnp.zeros_like(keys), jnp.zeros_like(values)
+    q, k_t, v, weights, mean = saved
+    row_sums = (d_mean.astype(jnp.float32) * mean).sum(-1, keepdims=True)
+    k, q_t, v_t, d_mean_t = k_t.mT, q.mT, v.mT, d_mean.mT
+    product = partial(jnp.matmul, preferred_element_type=jnp.float32)
+    d_q, d_k_t, d_v_t = [], jnp.zeros(k_t.shape), jnp.zeros(v_t.shape)
     for (start, end), own in zip(_blocks(q.shape[2]), weights, strict=True):
-        d_weights = jnp.matmul(d_mean[:, :, start:end], values[..., :end], preferred_element_type=jnp.float32)
-        d_scores = (own * (d_weights - inner[:, :, start:end])).astype(q.dtype)
-        d_q.append(d_scores @ rows[:, :, :end])
-        d_keys = d_keys.at[..., :end].add(queries[..., start:end] @ d_scores)
-        d_values = d_values.at[..., :end].add(d_means[..., start:end] @ own)
-    return jnp.concatenate(d_q, 2), d_keys.mT * q.shape[-1] ** -0.5, d_values.mT
+        d_weights = product(d_mean[:, :, start:end], v_t[..., :end])
+        d_scores = (own * (d_weights - row_sums[:, :, start:end])).astype(q.dtype)
+        d_q.append(d_scores @ k[:, :, :end])
+        d_k_t = d_k_t.at[..., :end].add(product(q_t[..., start:end], d_scores))
+        d_v_t = d_v_t.at[..., :end].add(product(d_mean_t[..., start:end], own))
+    d_k = d_k_t.mT * q.shape[-1] ** -0.5
+    return jnp.concatenate(d_q, 2), d_k.astype(q.dtype), d_v_t.mT.astype(v.dtype)
 
 
 causal_mean_by_blocks.defvjp(_forward, _backward)

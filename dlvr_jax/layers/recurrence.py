@@ -19,7 +19,7 @@ from dlvr_jax.schema import Number
 
 Steps = Float[Array, "batch length inputs"]
 Hidden = Float[Array, "batch features"]
-Hiddens = Float[Array, "*steps batch features"]
+Gates = Float[Array, "*steps _"]
 LSTMCarry = tuple[Hidden, Hidden]  # h, c
 GRUCarry = Hidden  # h
 Lengths = Int[Array, " batch"]
@@ -93,7 +93,7 @@ class GRU(nn.Module):
         recurrent = self.param("recurrent", orthogonal_gates(3), (size, 3 * size))
         bias = self.param("bias", nn.initializers.zeros, (3 * size,))
         recurrent_bias = self.param("recurrent_bias", nn.initializers.zeros, (size,))  # c_n
-        of_h = jnp.concatenate([jnp.zeros(2 * size), recurrent_bias])
+        of_h = jnp.concatenate([jnp.zeros(2 * size), recurrent_bias])  # r multiplies c_n, so it cannot join the bias
         weights = Weights(kernel.astype(self.dtype), recurrent.astype(self.dtype), bias, of_h)
         first = self.initial_carry(len(x)) if carry is None else carry
         return _rows_through_time(_GRU, self.reverse, weights, first, x.astype(self.dtype), lengths)
@@ -142,40 +142,32 @@ def orthogonal_gates(count: int) -> Callable[..., Array]:
     return make
 
 
-def _lstm_step(sums: Float[Array, "batch gates"], carry: LSTMCarry) -> LSTMCarry:
-    i, f, g, o = jnp.split(sums, 4, -1)
+def _lstm_step(gates: Float[Array, "batch gates"], carry: LSTMCarry) -> LSTMCarry:
+    i, f, g, o = jnp.split(gates, 4, -1)
     c = nn.sigmoid(f) * carry[1] + nn.sigmoid(i) * jnp.tanh(g)
     return nn.sigmoid(o) * jnp.tanh(c), c
 
 
-def _gru_sums(from_x: Float[Array, "*steps gates"], from_h: Float[Array, "*steps gates"]) -> tuple[Array, Array, Array]:
-    """Those of r and z, and the two of n, which the reset gate parts."""
+def _gru_gates(from_x: Gates, from_h: Gates) -> tuple[Gates, Gates, Gates]:
+    """Those of r and z together, and the two parts of n, between which the reset gate acts."""
     size = from_x.shape[-1] // 3
     (x, x_n), (h, h_n) = (jnp.split(part, [2 * size], -1) for part in (from_x, from_h))
     return x + h, x_n, h_n
 
 
-def _gru_step(sums: tuple[Array, Array, Array], h: GRUCarry) -> GRUCarry:
-    r, z = jnp.split(nn.sigmoid(sums[0]), 2, -1)
-    n = jnp.tanh(sums[1] + r * sums[2])
+def _gru_step(gates: tuple[Array, Array, Array], h: GRUCarry) -> GRUCarry:
+    r, z = jnp.split(nn.sigmoid(gates[0]), 2, -1)
+    n = jnp.tanh(gates[1] + r * gates[2])
     return (1 - z) * n + z * h
 
 
-def _of_lstm(carry: tuple[Hiddens, Hiddens]) -> Hiddens:
-    return carry[0]
-
-
-def _of_gru(carry: Hiddens) -> Hiddens:
-    return carry
-
-
-_LSTM = Cell(jnp.add, _lstm_step, _of_lstm)
-_GRU = Cell(_gru_sums, _gru_step, _of_gru)
+_LSTM = Cell(gates=jnp.add, step=_lstm_step, hidden=lambda carry: carry[0])
+_GRU = Cell(gates=_gru_gates, step=_gru_step, hidden=lambda carry: carry)
 
 
 def _rows_through_time(
     cell: Cell, reverse: bool, weights: Weights, carry: PyTree, x: Steps, lengths: Lengths | None
 ) -> tuple[Float[Array, "batch length features"], PyTree]:
-    real = None if lengths is None else jnp.arange(x.shape[1])[:, None] < lengths
-    hidden, carry = through_time(cell, reverse, weights, carry, x.swapaxes(0, 1), real)
+    mask = None if lengths is None else jnp.arange(x.shape[1])[:, None] < lengths
+    hidden, carry = through_time(cell, reverse, weights, carry, x.swapaxes(0, 1), mask)
     return hidden.swapaxes(0, 1), carry

@@ -19,6 +19,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from dlvr_jax.layers.computed_once import computed_once
+
 # Where the shape changes: options A and B of section 3.3. "none": no shortcut at all, the plain net of section 3.3.
 Shortcut = Literal["identity", "projection", "none"]
 
@@ -39,8 +41,9 @@ class BasicBlock(nn.Module):
     ) -> Float[Array, "batch _ _ {self.features}"]:
         """The sum, after ReLU; height and width fall by the stride."""
         conv, norm = conv3x3(self.dtype), batch_norm(train, self.dtype)
+        x = computed_once(x)
         y = conv(self.features, strides=self.stride, name="conv1")(x)
-        y = conv(self.features, name="conv2")(nn.relu(norm(name="norm1")(y)))
+        y = conv(self.features, name="conv2")(computed_once(nn.relu(norm(name="norm1")(y))))
         y = norm(scale_init=last_scale(self.zero_init), name="norm2")(y)
         y = y if self.attention is None else self.attention(name="attention")(y)
         return nn.relu(y + _shortcut(x, self, norm))
@@ -62,8 +65,9 @@ class Bottleneck(nn.Module):
     ) -> Float[Array, "batch _ _ {self.features}"]:
         """The sum, after ReLU; height and width fall by the stride."""
         norm, pointwise = batch_norm(train, self.dtype), conv1x1(self.dtype)
-        y = pointwise(self.features // 4, name="conv1")(x)
-        y = conv3x3(self.dtype)(self.features // 4, strides=self.stride, name="conv2")(nn.relu(norm(name="norm1")(y)))
+        x = computed_once(x)
+        y = computed_once(nn.relu(norm(name="norm1")(pointwise(self.features // 4, name="conv1")(x))))
+        y = conv3x3(self.dtype)(self.features // 4, strides=self.stride, name="conv2")(y)
         y = pointwise(self.features, name="conv3")(nn.relu(norm(name="norm2")(y)))
         y = norm(scale_init=last_scale(self.zero_init), name="norm3")(y)
         y = y if self.attention is None else self.attention(name="attention")(y)

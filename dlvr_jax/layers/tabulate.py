@@ -22,7 +22,7 @@ class Layer:
 def layers_of(function: Callable[..., Any], *arguments: Any) -> list[Layer]:
     """Every module that `function(*arguments)` calls, in the order in which the calls begin. Nothing is computed."""
     found: dict[tuple[int, tuple[str, ...]], Layer | None] = {}  # a place is taken when the call begins
-    roots: list[Any] = []  # kept, so that no two have one id
+    roots: dict[int, Any] = {}  # kept, so that no two have one id
 
     def note(call: Callable[..., Any], args: Any, kwargs: Any, context: Any) -> Any:
         module = context.module
@@ -32,7 +32,7 @@ def layers_of(function: Callable[..., Any], *arguments: Any) -> list[Layer]:
         if key in found:
             return call(*args, **kwargs)
         found[key] = None
-        roots.append(module.scope.root)
+        roots[id(module.scope.root)] = module.scope.root
         result = call(*args, **kwargs)
         found[key] = _layer(module, result)
         return result

@@ -2,7 +2,7 @@
 
 Differentiated as it stands, a scan adds every step's share to the gradients of its matrices, which go through memory
 once a step. Here the loop backwards only keeps the gradients of what the gates are made of; those of the matrices are
-one product over all steps each: Appleyard et al. 2016, https://arxiv.org/abs/1604.01946.
+one product over all steps each: Appleyard et al. 2016, https://arxiv.org/abs/1604.01946. Reverse mode only.
 """
 
 from collections.abc import Callable
@@ -11,14 +11,15 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, PyTree
 
 Steps = Float[Array, "time batch inputs"]
-Real = Bool[Array, "time batch"]
+Mask = Bool[Array, "time batch"]
 
 
 class Weights(NamedTuple):
-    """x[t] `input` + `bias` and h[t-1] `recurrent` + `recurrent_bias` are what the gates are made of."""
+    """The two parts that the gates are made of: x[t] `input` + `bias`, and h[t-1] `recurrent` + `recurrent_bias`."""
 
     input: Float[Array, "inputs gates"]  # the matrices in the dtype of the arithmetic, the biases float32
     recurrent: Float[Array, "features gates"]
@@ -27,59 +28,59 @@ class Weights(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """One step of a recurrence, in float32."""
+    """One step of a recurrence, float32. `gates` and `hidden` also take steps with the time as an axis in front."""
 
-    sums: Callable[[Array, Array], PyTree]  # what its two parts, from x and from h, come to; linear
-    step: Callable[[PyTree, PyTree], PyTree]  # those and the carry to the next carry
+    gates: Callable[[Array, Array], PyTree]  # of the two parts, before the activations; linear
+    step: Callable[[PyTree, PyTree], PyTree]  # gates and carry to the next carry
     hidden: Callable[[PyTree], Array]  # the h of a carry
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def through_time(
-    cell: Cell, reverse: bool, weights: Weights, carry: PyTree, x: Steps, real: Real | None
+    cell: Cell, reverse: bool, weights: Weights, carry: PyTree, x: Steps, mask: Mask | None
 ) -> tuple[Float[Array, "time batch features"], PyTree]:
     """h of every step in the dtype of `x`, and the carry after the last one; from the end with `reverse`.
 
-    Steps that are not `real` give zeros and leave the carry as it was.
+    Steps that the mask hides give zeros and leave the carry as it was.
     """
 
     def step(before: PyTree, item: tuple[Array, Array | None]) -> tuple[PyTree, Array]:
-        now, real = item
-        return _step(cell, _sums(cell, weights, before, now), before, real, x.dtype)
+        now, shown = item
+        return _step(cell, _gates(cell, weights, before, now), before, shown, x.dtype)
 
-    after, hidden = jax.lax.scan(step, carry, (x, real), reverse=reverse)
+    after, hidden = jax.lax.scan(step, carry, (x, mask), reverse=reverse)
     return hidden, after
 
 
 def _forward(
-    cell: Cell, reverse: bool, weights: Weights, carry: PyTree, x: Steps, real: Real | None
+    cell: Cell, reverse: bool, weights: Weights, carry: PyTree, x: Steps, mask: Mask | None
 ) -> tuple[tuple[Array, PyTree], Any]:
     def step(before: PyTree, item: tuple[Array, Array | None]) -> tuple[PyTree, Any]:
-        now, real = item
-        sums = _sums(cell, weights, before, now)
-        after, hidden = _step(cell, sums, before, real, x.dtype)
-        return after, (hidden, sums, before)
+        now, shown = item
+        gates = _gates(cell, weights, before, now)
+        after, hidden = _step(cell, gates, before, shown, x.dtype)
+        return after, (hidden, gates, before)
 
-    after, (hidden, sums, before) = jax.lax.scan(step, carry, (x, real), reverse=reverse)
-    return (hidden, after), (weights, x, real, sums, before)
+    after, (hidden, gates, before) = jax.lax.scan(step, carry, (x, mask), reverse=reverse)
+    return (hidden, after), (weights, x, mask, gates, before)
 
 
 def _backward(cell: Cell, reverse: bool, saved: Any, gradients: tuple[Array, PyTree]) -> tuple[Any, ...]:
-    weights, x, real, sums, before = saved
-    recurrent = jax.lax.optimization_barrier(weights.recurrent.T)  # once, not in every step
+    weights, x, mask, gates, before = saved
+    transposed = jax.lax.optimization_barrier(weights.recurrent.T)  # once, not in every step
 
     def step(d_after: PyTree, item: tuple[Any, ...]) -> tuple[PyTree, PyTree]:
-        d_hidden, sums, before, real = item
-        _, pull = jax.vjp(lambda sums, before: _step(cell, sums, before, real, x.dtype), sums, before)
-        d_sums, d_before = pull((d_after, d_hidden))
-        _, from_h = _parts(cell, weights, d_sums)
+        d_hidden, gates, before, shown = item
+        _, pull = jax.vjp(lambda gates, before: _step(cell, gates, before, shown, x.dtype), gates, before)
+        d_gates, d_before = pull((d_after, d_hidden))
+        _, from_h = _parts(cell, weights, d_gates)
         _, pull = jax.vjp(cell.hidden, before)
-        (through_h,) = pull((from_h.astype(x.dtype) @ recurrent).astype(from_h.dtype))
-        return jax.tree.map(jnp.add, d_before, through_h), d_sums
+        (through_h,) = pull((from_h.astype(x.dtype) @ transposed).astype(from_h.dtype))
+        return jax.tree.map(jnp.add, d_before, through_h), d_gates
 
     d_hidden, d_after = gradients
-    d_carry, d_sums = jax.lax.scan(step, d_after, (d_hidden, sums, before, real), reverse=not reverse)
-    from_x, from_h = _parts(cell, weights, d_sums)
+    d_carry, d_gates = jax.lax.scan(step, d_after, (d_hidden, gates, before, mask), reverse=not reverse)
+    from_x, from_h = _parts(cell, weights, d_gates)
     over_steps = partial(jnp.einsum, "tbi,tbg->ig")
     d_weights = Weights(
         over_steps(x, from_x.astype(x.dtype)),
@@ -90,38 +91,38 @@ def _backward(cell: Cell, reverse: bool, saved: Any, gradients: tuple[Array, PyT
     return d_weights, d_carry, from_x.astype(x.dtype) @ weights.input.T, None
 
 
-def _parts(cell: Cell, weights: Weights, d_sums: PyTree) -> tuple[Array, Array]:
-    """The gradients of what `cell.sums` came from."""
-    batch = jax.tree.leaves(d_sums)[0].shape[:-1]
-    like = jax.ShapeDtypeStruct((*batch, weights.recurrent.shape[1]), jnp.float32)
-    return tuple(jax.linear_transpose(cell.sums, like, like)(d_sums))
-
-
 through_time.defvjp(_forward, _backward)
 
 
-def _sums(cell: Cell, weights: Weights, carry: PyTree, x: Float[Array, "batch inputs"]) -> PyTree:
-    # Not over all steps at once, before the loop: on a CPU the sums of all gates would go through memory twice.
+def where_rows(rows: Bool[Array, " batch"], new: PyTree, old: PyTree) -> PyTree:
+    """`new` in these rows, `old` in the others; each leaf of both has the rows in front."""
+
+    def chosen(new: Array, old: Array) -> Array:
+        return jnp.where(rows.reshape(-1, *(1,) * (old.ndim - 1)), new, old)
+
+    return jax.tree.map(chosen, new, old)
+
+
+def _gates(cell: Cell, weights: Weights, carry: PyTree, x: Float[Array, "batch inputs"]) -> PyTree:
+    # Not over all steps at once, before the loop: on a CPU the gates would go through memory twice.
     from_x = (x @ weights.input).astype(jnp.float32) + weights.bias
     from_h = (cell.hidden(carry).astype(x.dtype) @ weights.recurrent).astype(jnp.float32)
-    return cell.sums(from_x, from_h if weights.recurrent_bias is None else from_h + weights.recurrent_bias)
+    return cell.gates(from_x, from_h if weights.recurrent_bias is None else from_h + weights.recurrent_bias)
+
+
+def _parts(cell: Cell, weights: Weights, d_gates: PyTree) -> tuple[Array, Array]:
+    """The gradients of the two parts."""
+    axes = jax.tree.leaves(d_gates)[0].shape[:-1]
+    like = jax.ShapeDtypeStruct((*axes, weights.recurrent.shape[1]), jnp.float32)
+    return tuple(jax.linear_transpose(cell.gates, like, like)(d_gates))
 
 
 def _step(
-    cell: Cell, sums: PyTree, before: PyTree, real: Bool[Array, " batch"] | None, dtype: Any
+    cell: Cell, gates: PyTree, before: PyTree, shown: Bool[Array, " batch"] | None, dtype: DTypeLike
 ) -> tuple[PyTree, Array]:
-    """The carry after a step, and what it gives."""
-    after = cell.step(sums, before)
+    """The carry after a step, and its h."""
+    after = cell.step(gates, before)
     hidden = cell.hidden(after).astype(dtype)
-    if real is None:
+    if shown is None:
         return after, hidden
-    return restarted(after, before, ~real), jnp.where(real[:, None], hidden, 0)
-
-
-def restarted(carry: PyTree, first: PyTree, reset: Bool[Array, " batch"]) -> PyTree:
-    """`carry` with `first` in the rows that start anew."""
-    return jax.tree.map(lambda old, new: jnp.where(_rows(reset, old), new, old), carry, first)
-
-
-def _rows(flags: Bool[Array, " batch"], leaf: Array) -> Bool[Array, "..."]:
-    return flags.reshape(-1, *(1,) * (leaf.ndim - 1))
+    return where_rows(shown, after, before), jnp.where(shown[:, None], hidden, 0)

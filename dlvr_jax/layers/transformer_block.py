@@ -9,13 +9,13 @@ from functools import partial
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jax.nn.initializers import Initializer
 from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Bool, Float
 
 from dlvr_jax.layers.attention import KeysValues, Mask, MultiHeadAttention
+from dlvr_jax.layers.computed_once import computed_once
 from dlvr_jax.layers.dropout import dropout as drop
 from dlvr_jax.schema import Number
 
@@ -141,6 +141,5 @@ class Block(nn.Module):
         found, *rest = layer(norm(x) if self.norm_first else x)
         if rate is not None:
             found = drop(found, rate, self.make_rng("dropout"))
-        # As it is: left to itself, XLA on several CPU devices computes the whole chain of sums anew in every block.
-        x = jax.lax.optimization_barrier(x + found)
+        x = computed_once(x + found)
         return (x if self.norm_first else norm(x)), *rest

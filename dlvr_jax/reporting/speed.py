@@ -49,13 +49,17 @@ def other_table(rows: Sequence[Row]) -> tuple[tuple[str, ...], list[list[str]]]:
 def _other(row: Row) -> list[str]:
     return [
         _short(row),
-        f"{1000 * row['inference_seconds']:.2f}",
+        _milliseconds(row["inference_seconds"]),
         f"{row['inference_ratio']:.2f}" if "inference_ratio" in row else "-",
         "-" if row["peak_bytes"] is None else f"{row['peak_bytes'] / 2**20:,.0f} MiB",
         *("-" if row[key] is None else duration(row[key]) for key in ("compile_seconds", "seconds_to_first_step")),
-        f"{row['loop_overhead']:.2f}",
-        f"{1000 * row['input_seconds']:.2f}",
+        "-" if row["loop_overhead"] is None else f"{row['loop_overhead']:.2f}",
+        _milliseconds(row["input_seconds"]),
     ]
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{1000 * seconds:.2f}"
 
 
 def chart(rows: Sequence[Row]) -> str:

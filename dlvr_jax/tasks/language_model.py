@@ -40,7 +40,7 @@ from dlvr_jax.data.spelling import token_sizes
 from dlvr_jax.data.tokenizers import Tokenizer
 from dlvr_jax.displays import Display, Text
 from dlvr_jax.errors import UserError
-from dlvr_jax.layers.through_time import restarted
+from dlvr_jax.layers.through_time import where_rows
 from dlvr_jax.metrics.language import finish_language
 from dlvr_jax.schema import Between
 from dlvr_jax.tasks.sampling.generation import Choice, generate
@@ -178,7 +178,7 @@ class LanguageModel:
         """Rows that start anew forget what was before."""
         if "reset" not in batch:
             return None
-        return restarted(carry, self.model.initial_carry(len(batch["tokens"])), batch["reset"])
+        return where_rows(batch["reset"], self.model.initial_carry(len(batch["tokens"])), carry)
 
     def _kept(self, carry: Carry, batch: Batch) -> Carry:
         """What passes on to the next batch."""

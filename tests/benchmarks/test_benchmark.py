@@ -12,6 +12,7 @@ from dlvr_jax.benchmarks.peak import sheet_peak
 from dlvr_jax.benchmarks.plain import plain_flags
 from dlvr_jax.benchmarks.row import _check_equal
 from dlvr_jax.errors import UserError
+from dlvr_jax.reporting import speed
 from experiments.benchmark import LARGE, SMALL, benchmark
 
 MOONS = "configs/ebm/energy_two_moons.py:tiny"
@@ -34,6 +35,13 @@ def test_a_config_is_measured_and_its_figures_kept(tmp_path, capsys, monkeypatch
     ET.parse(out.with_suffix(".svg"))
     printed = capsys.readouterr().out
     assert "ebm/energy_two_moons" in printed and row["operations"][0]["what"].split(":")[0] in printed
+
+
+@pytest.mark.parametrize("file", sorted((config.ROOT / "docs" / "results" / "benchmark").glob("*.json")), ids=str)
+def test_the_files_of_this_project_have_every_key(file) -> None:
+    rows = json.loads(file.read_text())["rows"]
+    assert rows and all(set(row) >= KEYS for row in rows)
+    assert len(speed.other_table(rows)[1]) == len(speed.training_table(rows)[1]) == len(rows)
 
 
 def test_a_config_that_cannot_be_built_is_named(tmp_path) -> None:

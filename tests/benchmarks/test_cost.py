@@ -31,6 +31,15 @@ def test_a_step_costs_three_forward_passes_less_the_gradient_of_the_images() -> 
     assert products < cost.flops_per_example(experiment) < 1.05 * products
 
 
+def test_what_no_result_needs_costs_nothing() -> None:
+    def one_of_two(a, b):
+        return a @ b, (b @ a)[:1]
+
+    square = jax.ShapeDtypeStruct((4, 4), "float32")
+    assert cost._flops(lambda a, b: one_of_two(a, b)[0], square, square) == 2 * 4**3
+    assert cost._flops(one_of_two, square, square) == 4 * 4**3
+
+
 @pytest.mark.parametrize("calls", [1, 2])
 @pytest.mark.parametrize("micro", [1, 2])
 def test_arguments_are_the_state_the_data_and_the_batches_of_a_call(calls: int, micro: int) -> None:

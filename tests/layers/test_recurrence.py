@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dlvr_jax.layers.recurrence import _GRU, _LSTM, GRU, LSTM, Stack, orthogonal_gates
-from dlvr_jax.layers.through_time import Cell, Weights, restarted, through_time
+from dlvr_jax.layers.through_time import Cell, Weights, through_time, where_rows
 
 BATCH, LENGTH, INPUTS, FEATURES = 3, 7, 5, 4
 F32 = dict(rtol=1e-5, atol=1e-6)  # numbers of order 1, sums in another order, through a few steps
@@ -72,45 +72,50 @@ def test_reverse_is_the_layer_on_the_reversed_row(kind) -> None:
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **F32), last, expected)
 
 
-def scanned(cell: Cell, reverse: bool, weights: Weights, carry, x, real):
-    """The recurrence as a plain scan, which JAX differentiates."""
+def scanned(cell: Cell, reverse: bool, weights: Weights, carry, x, mask):
+    """The recurrence as a plain scan, float32, which JAX differentiates."""
 
     def step(before, item):
-        x, real = item
+        x, shown = item
         bias = 0 if weights.recurrent_bias is None else weights.recurrent_bias
-        sums = cell.sums(x @ weights.input + weights.bias, cell.hidden(before) @ weights.recurrent + bias)
-        after = cell.step(sums, before)
-        return restarted(after, before, ~real), jnp.where(real[:, None], cell.hidden(after), 0)
+        gates = cell.gates(x @ weights.input + weights.bias, cell.hidden(before) @ weights.recurrent + bias)
+        after = cell.step(gates, before)
+        return where_rows(shown, after, before), jnp.where(shown[:, None], cell.hidden(after), 0)
 
-    after, hidden = jax.lax.scan(step, carry, (x, real), reverse=reverse)
+    mask = jnp.ones(x.shape[:2], bool) if mask is None else mask
+    after, hidden = jax.lax.scan(step, carry, (x, mask), reverse=reverse)
     return hidden, after
 
 
 @every_kind
-@pytest.mark.parametrize("reverse", [False, True])
-def test_gradients_through_time_are_those_of_a_scan(kind, reverse: bool) -> None:
+@pytest.mark.parametrize("lengths", [None, (LENGTH, 3, 0)])
+@pytest.mark.parametrize(("reverse", "dtype"), [(False, "float32"), (True, "float32"), (False, "bfloat16")])
+def test_gradients_through_time_are_those_of_a_scan(kind, lengths, reverse: bool, dtype: str) -> None:
     cell, biases = (_LSTM, 1) if kind is LSTM else (_GRU, 2)
     gates, keys = (4 if kind is LSTM else 3) * FEATURES, jax.random.split(jax.random.key(0), 4)
     shapes = ((INPUTS, gates), (FEATURES, gates), (gates,), (gates,))[: 2 + biases]
-    weights = Weights(*(jax.random.normal(key, (2, *shape)) for key, shape in zip(keys, shapes, strict=False)))
+    weights = Weights(*(0.5 * jax.random.normal(key, (2, *shape)) for key, shape in zip(keys, shapes, strict=False)))
     carry = jax.tree.map(lambda leaf: jnp.stack([leaf, -leaf]), random_carry(kind(FEATURES)))
-    x, real = steps().swapaxes(0, 1), jnp.arange(LENGTH)[:, None] < jnp.array([LENGTH, 3, 1])
+    mask = None if lengths is None else jnp.arange(LENGTH)[:, None] < jnp.array(lengths)
 
-    def gradients(run, weights, carry):  # of one member of a population
+    def gradients(run, dtype, weights, carry):  # of one member of a population
         def loss(weights, carry, x):
-            hidden, after = run(cell, reverse, weights, carry, x, real)
+            arithmetic = weights._replace(input=weights.input.astype(dtype), recurrent=weights.recurrent.astype(dtype))
+            hidden, after = run(cell, reverse, arithmetic, carry, x.astype(dtype), mask)
             return jnp.sum(jnp.sin(hidden)) + sum(jnp.sum(jnp.cos(leaf)) for leaf in jax.tree.leaves(after))
 
-        return jax.value_and_grad(loss, (0, 1, 2))(weights, carry, x)
+        return jax.grad(loss, (0, 1, 2))(weights, carry, steps().swapaxes(0, 1))
 
-    ours, plain = (jax.vmap(partial(gradients, run))(weights, carry) for run in (through_time, scanned))
-    # Sums over rows and steps in another order.
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), ours, plain)
+    ours = jax.vmap(partial(gradients, through_time, dtype))(weights, carry)
+    plain = jax.vmap(partial(gradients, scanned, "float32"))(weights, carry)
+    # Sums over rows and steps in another order; of numbers with 8 bits.
+    close = dict(rtol=1e-4, atol=1e-5) if dtype == "float32" else dict(rtol=0.1, atol=0.1)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **close), ours, plain)
 
 
-def test_restarted_rows_are_those_of_the_first_carry() -> None:
-    carry, first = (jnp.ones((3, 2)), jnp.ones((3, 2, 2))), (jnp.zeros((3, 2)), jnp.full((3, 2, 2), 5.0))
-    vector, matrix = restarted(carry, first, jnp.array([True, False, True]))
+def test_rows_are_taken_from_one_or_the_other() -> None:
+    old, new = (jnp.ones((3, 2)), jnp.ones((3, 2, 2))), (jnp.zeros((3, 2)), jnp.full((3, 2, 2), 5.0))
+    vector, matrix = where_rows(jnp.array([True, False, True]), new, old)
     np.testing.assert_array_equal(vector, [[0, 0], [1, 1], [0, 0]])
     np.testing.assert_array_equal(matrix[:, 0, 0], [5, 1, 5])
 

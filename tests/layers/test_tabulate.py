@@ -1,5 +1,7 @@
 """Layers seen while a function is traced."""
 
+import gc
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -35,6 +37,15 @@ def test_two_models_of_one_task_are_told_apart() -> None:
         return Block().init(jax.random.key(0), x), Block().init(jax.random.key(1), x)
 
     assert [layer.path for layer in layers_of(both, jnp.zeros((2, 3)))] == ["Block", "dense"] * 2
+
+
+def test_models_that_are_gone_are_not_taken_for_others() -> None:
+    def many(x):
+        for seed in range(20):
+            Block().init(jax.random.key(seed), x)
+            gc.collect()  # which frees the model, and its id with it
+
+    assert len(layers_of(many, jnp.zeros((2, 3)))) == 2 * 20
 
 
 def test_a_function_that_was_traced_before_is_seen_again() -> None:

@@ -58,7 +58,7 @@ FORMS = {
     "dropout": {"model__dropout": "0.3"},
     "two devices": {"mesh__data": "2"},
 }
-SEVERAL = {
+COMBINED = {
     "plain": (),
     "on two devices": ("averaged", "accumulated", "four steps a call", "streamed", "two devices"),
     "with random numbers in bfloat16": ("mixed up", "bfloat16", "dropout"),
@@ -72,20 +72,28 @@ def assert_resumed_equals_whole(folder: Path, flags: dict[str, str]) -> None:
     assert outcome(train(folder, train__keep="9", **flags)) == before
 
 
-@pytest.mark.parametrize("forms", SEVERAL.values(), ids=SEVERAL)
+@pytest.mark.parametrize("forms", COMBINED.values(), ids=COMBINED)
 def test_a_resumed_run_equals_one_that_was_never_stopped(forms: tuple[str, ...], tmp_path: Path) -> None:
     assert_resumed_equals_whole(tmp_path / "run", {key: text for form in forms for key, text in FORMS[form].items()})
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
-def test_it_does_in_each_form_alone(form: str, tmp_path: Path) -> None:
+def test_a_resumed_run_equals_one_that_was_never_stopped_in_each_form_alone(form: str, tmp_path: Path) -> None:
     assert_resumed_equals_whole(tmp_path / "run", FORMS[form])
 
 
-def test_a_resumed_population_equals_one_that_was_never_stopped(tmp_path: Path) -> None:
-    members = {"population__size": "2", "population__strategy": "vmap", "population__vary__model__dropout": "0.1,0.2"}
-    assert_resumed_equals_whole(tmp_path / "run", members | FORMS["two devices"])
+@pytest.mark.parametrize(
+    ("strategy", "devices"),
+    [
+        ("vmap", "2"),
+        pytest.param("vmap", "1", marks=pytest.mark.slow),
+        pytest.param("map", "2", marks=pytest.mark.slow),
+    ],
+)
+def test_a_resumed_population_equals_one_that_was_never_stopped(strategy: str, devices: str, tmp_path: Path) -> None:
+    members = {"population__size": "2", "population__strategy": strategy, "population__vary__model__dropout": "0.1,0.2"}
+    assert_resumed_equals_whole(tmp_path / "run", members | {"mesh__data": devices})
 
 
 def test_the_largest_seed_is_a_seed_too(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 from dlvr_jax.layers.attention import MultiHeadAttention
+from dlvr_jax.layers.computed_once import computed_once
 from dlvr_jax.layers.dropout import dropout as drop
 from dlvr_jax.layers.group_norm import GroupNorm
 from dlvr_jax.layers.positions import sinusoidal
@@ -106,7 +107,7 @@ class UNet(nn.Module):
         rows = GroupNorm(self.groups, dtype=self.dtype, name=f"{name}_norm")(x).reshape(batch, -1, maps)
         attention = MultiHeadAttention(maps, 1, output_init=ZEROS, dtype=self.dtype, name=name)
         found, _ = attention(rows, attention.keys_values(rows), train=False)
-        return x + found.reshape(batch, height, width, maps)
+        return computed_once(x + found.reshape(batch, height, width, maps))
 
 
 class ResidualBlock(nn.Module):
@@ -133,7 +134,7 @@ class ResidualBlock(nn.Module):
         y = conv(kernel_init=ZEROS, name="conv2")(y)
         if x.shape[-1] != self.maps:
             x = nn.Dense(self.maps, kernel_init=glorot, dtype=self.dtype, name="shortcut")(x)
-        return x + y
+        return computed_once(x + y)
 
 
 def _doubled(

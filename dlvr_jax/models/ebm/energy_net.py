@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from dlvr_jax.layers.computed_once import computed_once
 from dlvr_jax.layers.patch_convolution import convolution_by_patches
 from dlvr_jax.schema import Between, Count
 
@@ -48,7 +49,9 @@ class EnergyNet(nn.Module):
         if self.full_resolution is not None:
             x = nn.swish(convolve(self.full_resolution, (3, 3), name="full_resolution")(x))
         for place, width in enumerate(self.widths):
-            x = convolve(width, (4, 4), strides=2, use_bias=self.norm == "none", name=f"conv{place + 1}")(x)
+            x = convolve(width, (4, 4), strides=2, use_bias=self.norm == "none", name=f"conv{place + 1}")(
+                computed_once(x)
+            )
             if self.norm == "batch":
                 x = nn.BatchNorm(not train, momentum=0.9, dtype=self.dtype, name=f"norm{place + 1}")(x)
             x = nn.swish(x)

@@ -156,6 +156,7 @@ class Transformer(nn.Module):
             x, own, weights = block(
                 x,
                 mask,
+                causal=cache is None,
                 past=None if cache is None else cache.seen[number],
                 start=start,
                 memory=memory.seen[number],

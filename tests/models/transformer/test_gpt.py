@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dlvr_jax.layers import attention
 from dlvr_jax.models.transformer.gpt import GPT
 
 SMALL = GPT(11, context=12, width=16, layers=2, num_heads=4)
@@ -45,6 +46,18 @@ def test_the_past_does_not_see_the_future(positions: str, cut: int, seed: int) -
     np.testing.assert_array_equal(apply(params, tokens)[:, :cut], apply(params, other)[:, :cut])
     moved = tokens.at[:, cut - 1].add(1) % 11
     assert not np.array_equal(apply(params, tokens)[:, cut:], apply(params, moved)[:, cut:])
+
+
+def test_by_blocks_of_queries_it_says_the_same_and_does_not_see_the_future(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, params, apply = compiled("learned")
+    monkeypatch.setattr(attention, "LENGTH_FOR_BLOCKS", 4)
+    by_blocks = jax.jit(lambda p, t: SMALL.apply(p, t, train=False)[0])
+    tokens = tokens_of()
+    assert "causal_mean_by_blocks" in str(jax.make_jaxpr(by_blocks)(params, tokens))
+    np.testing.assert_allclose(by_blocks(params, tokens), apply(params, tokens), rtol=1e-5, atol=1e-5)
+    for cut in range(1, 12):
+        moved = tokens.at[:, cut:].add(1) % 11
+        np.testing.assert_array_equal(by_blocks(params, moved)[:, :cut], by_blocks(params, tokens)[:, :cut])
 
 
 PROGRAMS: dict[str, tuple] = {}
