@@ -8,6 +8,7 @@ import atexit
 import contextlib
 import os
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -101,9 +102,10 @@ def _join() -> int:
         return 1
     known = {} if where == "auto" else _named(where)
     jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM for itself
-    print(f"meets the other processes ({COORDINATOR}={where}) ...", file=sys.stderr)
+    print(f"meets the other processes ({COORDINATOR}={where}), waits five minutes for them ...", file=sys.stderr)
     try:
-        jax.distributed.initialize(**known)
+        with _ended_by_signals():
+            jax.distributed.initialize(**known)
     except (ValueError, RuntimeError) as error:
         unknown = not known and isinstance(error, ValueError)
         why = "JAX finds no cluster here; give HOST:PORT" if unknown else f"the processes cannot meet: {said(error)}"
@@ -111,20 +113,44 @@ def _join() -> int:
     return int(distributed.global_state.num_processes)
 
 
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Ctrl-C ends the process at once: Python's own handler would wait for JAX."""
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _named(where: str) -> dict[str, Any]:
     """What else the environment must say; nothing is to be guessed from a cluster's own variables then."""
     host, _, port = where.rpartition(":")
-    if not host or not port.isdecimal():
-        raise UserError(f"{COORDINATOR}={where}: is neither auto nor HOST:PORT")
+    if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
+        raise UserError(f"{COORDINATOR}={where}: is neither auto nor HOST:PORT, with a port below 65536")
     count, number = _number(NUM_PROCESSES), _number(PROCESS_ID)
+    if count < 1:
+        raise UserError(f"{NUM_PROCESSES}={count}: must be at least 1")
     if number >= count:
         raise UserError(f"{PROCESS_ID}={number}: is not between 0 and {NUM_PROCESSES}={count}, less one")
+    if number == 0:
+        _check_free(where, int(port))
     return {
         "coordinator_address": where,
         "num_processes": count,
         "process_id": number,
         "cluster_detection_method": "deactivate",
     }
+
+
+def _check_free(where: str, port: int) -> None:
+    """Raises UserError where another program listens at the port, at which JAX would crash."""
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            one.bind(("", port))
+        except OSError as error:
+            raise UserError(f"{COORDINATOR}={where}: {said(error)}; give a free port") from None
 
 
 def _number(name: str) -> int:

@@ -18,7 +18,7 @@ from statistics import geometric_mean
 from typing import Any
 
 from dlvr_jax import check, config, runtime
-from dlvr_jax.atomic_write import write_text
+from dlvr_jax.atomic_write import check_file, write_text
 from dlvr_jax.benchmarks.plain import plain_flags
 from dlvr_jax.benchmarks.row import Settings, measured
 from dlvr_jax.errors import UserError
@@ -65,6 +65,8 @@ def benchmark(argv: Sequence[str]) -> None:
     given = config.flags(rest)
     if known.out is not None and known.out.suffix != ".json":
         raise UserError(f"--out {known.out}: must end in .json")
+    if known.out is not None:
+        check_file(known.out)
     peer = _python_with_torch() if known.against else None
     accelerated = _backend() != "cpu"
     wanted: dict[str, dict[str, str]] = {name: {} for name in known.configs} or ((LARGE if accelerated else {}) | SMALL)
@@ -102,10 +104,11 @@ def _python_with_torch() -> str:
     """
     python = os.environ.get("DLVR_TORCH_PYTHON") or sys.executable
     try:
-        found = subprocess.run([python, "-c", "import torch, transformers"], capture_output=True, check=False)
+        asked = [python, "-c", "import torch, transformers; print('here')"]
+        found = subprocess.run(asked, capture_output=True, check=False, text=True)
     except OSError as error:
         raise UserError(f"DLVR_TORCH_PYTHON={python}: cannot be run ({error.strerror})") from None
-    if found.returncode:
+    if found.returncode or not found.stdout.endswith("here\n"):
         raise UserError(
             f"--against torch: {python} lacks PyTorch or transformers; install them there (pip install torch "
             "transformers), or name a Python that has them by DLVR_TORCH_PYTHON"

@@ -1,6 +1,7 @@
 """What its environment asks of a process; how several train: tests/end_to_end/test_several_processes.py."""
 
 import re
+import socket
 from collections.abc import Mapping
 
 import pytest
@@ -32,6 +33,11 @@ def test_without_a_coordinator_a_process_is_alone(monkeypatch: pytest.MonkeyPatc
             "DLVR_PROCESS_ID=2: is not between 0 and DLVR_NUM_PROCESSES=2, less one",
         ),
         ({"DLVR_COORDINATOR": "here"}, "DLVR_COORDINATOR=here: is neither"),
+        ({"DLVR_COORDINATOR": "here:99999"}, "DLVR_COORDINATOR=here:99999: is neither"),
+        (
+            {"DLVR_COORDINATOR": "here:1", "DLVR_NUM_PROCESSES": "0", "DLVR_PROCESS_ID": "0"},
+            "DLVR_NUM_PROCESSES=0: must be at least 1",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_before_anyone_waits(
@@ -43,6 +49,17 @@ def test_what_is_wrong_is_said_before_anyone_waits(
         pass
     with pytest.raises(UserError, match=r"^sweep: DLVR_COORDINATOR makes one training of several processes; unset it$"):
         arguments("sweep", "")
+
+
+def test_a_port_in_use_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as other:
+        other.bind(("", 0))
+        other.listen()
+        where = f"127.0.0.1:{other.getsockname()[1]}"
+        for name, value in (("COORDINATOR", where), ("NUM_PROCESSES", "2"), ("PROCESS_ID", "0")):
+            monkeypatch.setenv(f"DLVR_{name}", value)
+        with pytest.raises(UserError, match=f"{where}: .*; give a free port"), processes.together():
+            pass
 
 
 def test_one_process_waits_for_nobody_and_hears_its_own_signal_at_once() -> None:

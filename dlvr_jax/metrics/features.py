@@ -105,7 +105,7 @@ def captured(model: Any, variables: Any, inputs: Float[Array, "batch height widt
     leaves = jax.tree_util.tree_leaves_with_path(after.get("intermediates", {}))
     sown = [leaf for path, leaf in leaves if any(getattr(part, "key", None) == "features" for part in path)]
     if not sown:
-        raise UserError(f'{type(model).__name__} sows no "features" into "intermediates"; models/cnn/small_vgg.py does')
+        raise UserError(f'{type(model).__name__} sows no "features" into "intermediates"; a ResNet does')
     return sown[-1].reshape(len(inputs), -1).astype(jnp.float32), logits.astype(jnp.float32)
 
 

@@ -118,6 +118,8 @@ def read(path: Path) -> Result:
         result = Result(**{**content, "metrics": spreads, "seconds": Spread(**content["seconds"])})
         if result.metric not in result.metrics or not result.seeds:
             raise ValueError(f"it has no {result.metric}")
+        for spread in (*spreads.values(), result.seconds):
+            f"{spread}, {spread.mean:f}"  # of numbers only
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: is no result that can be read: {error}; measure it again, or remove it") from None
     return result

@@ -54,7 +54,8 @@ def read_studies(folder: Path) -> list[Study]:
             found = json.loads(path.read_text(encoding="utf-8"))
             if missing := [key for key in KEYS if key not in found]:
                 raise ValueError(f"it has no {missing[0]}")
-        except (ValueError, TypeError) as error:
+            text(Study(path.stem, found))
+        except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
             raise UserError(f"{path} is no result of a study: {error}; run its sweep again with --out") from None
         studies.append(Study(path.stem, found))
     return sorted(studies, key=lambda study: [int(part) for part in re.findall(r"\d+", study.name)])

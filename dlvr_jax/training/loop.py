@@ -132,7 +132,8 @@ def _loop(
             log("validation", metrics)
             progress.note(_evaluation_line(t, step, metrics))
 
-        if t.evaluation.sample_every and step < t.last and due(step, t.evaluation.sample_every, t.last):
+        every = t.evaluation.sample_every if t.task.sample is not None else None
+        if every and step < t.last and due(step, every, t.last):
             _stop_if_failed(t)
             _show_samples(t, step)
 

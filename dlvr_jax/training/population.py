@@ -26,8 +26,8 @@ Axes = tuple[Literal[0] | None, ...]  # of each argument: 0 = it has a member ax
 class Population:
     """A Task: `size` times the same one, with seeds, hyper and data of their own.
 
-    States, sums and carries have the member axis in front; outputs have it after their rows. `finish`, `sample` and
-    `show` are those of one member: see `each_member`.
+    States, sums and carries have the member axis in front; outputs have it after their rows. `finish` and `show` are
+    those of one member: see `each_member`.
     """
 
     one: Task
@@ -53,8 +53,8 @@ class Population:
 
     @property
     def sample(self) -> Callable[..., dict[str, Display]] | None:
-        """See Task: of one member."""
-        return self.one.sample
+        """None: a member's samples are shown when it is taken out."""
+        return None
 
     @property
     def show(self) -> Callable[..., dict[str, Display]] | None:

@@ -55,6 +55,7 @@ def test_a_config_that_cannot_be_built_is_named(tmp_path) -> None:
     ("arguments", "fault"),
     [
         (["--out", "speed.txt"], "--out speed.txt: must end in .json"),
+        (["--out", "/dev/null/speed.json"], "/dev/null/speed.json: /dev/null is no folder"),
         (["--rounds", "1"], "--rounds 1: must be between"),
         (["--prepare", "0"], "--prepare 0: must be"),
         (["--config.train.batch_sice=3"], "train.batch_sice"),
@@ -70,6 +71,9 @@ def test_what_is_not_understood_is_a_line(arguments: list[str], fault: str) -> N
 def test_without_pytorch_a_comparison_says_how_to_get_it(monkeypatch) -> None:
     monkeypatch.delenv("DLVR_TORCH_PYTHON", raising=False)
     with pytest.raises(UserError, match=r"lacks PyTorch or transformers; install them there .*DLVR_TORCH_PYTHON"):
+        benchmark([MOONS, "--against", "torch"])
+    monkeypatch.setenv("DLVR_TORCH_PYTHON", "/bin/echo")
+    with pytest.raises(UserError, match="/bin/echo lacks PyTorch"):
         benchmark([MOONS, "--against", "torch"])
     monkeypatch.setenv("DLVR_TORCH_PYTHON", "/no/such/python")
     with pytest.raises(UserError, match="DLVR_TORCH_PYTHON=/no/such/python: cannot be run"):

@@ -94,6 +94,7 @@ def test_the_page_has_a_table_a_family_and_is_the_same_for_the_same_results(tmp_
         lambda content: json.dumps({**content, "metrics": {}}),
         lambda content: json.dumps({key: value for key, value in content.items() if key != "seconds"}),
         lambda content: json.dumps({**content, "more": 1}),
+        lambda content: json.dumps({**content, "seconds": {"mean": None, "std": None, "values": []}}),
     ],
 )
 def test_every_damaged_file_is_named(tmp_path: Path, damage) -> None:

@@ -1,5 +1,6 @@
 """The page of studies and their pictures, from what sweeps wrote."""
 
+import json
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -34,6 +35,11 @@ def test_a_study_is_a_question_a_table_and_a_picture(tmp_path: Path) -> None:
 
 
 def test_what_is_no_study_is_named(tmp_path: Path) -> None:
+    study_file(tmp_path, "e1_x")
+    found = json.loads((tmp_path / "e1_x.json").read_text())
+    (tmp_path / "e1_x.json").write_text(json.dumps(found | {"points": [{}]}))
+    with pytest.raises(UserError, match=r"e1_x.json is no result of a study: 'settings'"):
+        read_studies(tmp_path)
     (tmp_path / "e1_x.json").write_text("{}")
     with pytest.raises(UserError, match=r"e1_x.json is no result of a study: it has no question"):
         read_studies(tmp_path)

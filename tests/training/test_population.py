@@ -125,6 +125,16 @@ def test_a_member_that_is_not_finite_stays_as_it_was_and_the_others_go_on(
     assert summary["metrics"]["test/accuracy"] == well["metrics"]["test/accuracy"]
 
 
+def test_a_population_of_a_task_that_shows_samples_is_trained_without_them(tmp_path: Path) -> None:
+    source = config.find("configs/gan/mlp_gan_gaussians.py:tiny")
+    flags = {"population.size": "2", "population.strategy": "vmap"}
+    complete = check.complete(config.load(source), flags)
+    assert complete.flat["eval.sample_every"] is not None
+    assert launch(Start(source, complete, tmp_path / "run")) == 0
+    assert extract_member([str(tmp_path / "run"), "--member", "1"]) == 0
+    assert list((tmp_path / "run-member-1" / "samples").iterdir())
+
+
 def test_a_run_whose_members_all_fail_stops(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is not finite"):
         train(

@@ -1,5 +1,6 @@
 """What every engine does: train one job somewhere, and say how that ended."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,8 @@ class Engine(Protocol):
 
 
 def last_line(log: Path) -> str:
-    """What a training said last."""
+    """What a training said last: its error, where it names one."""
     text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
     lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1].removeprefix("error: ") if lines else "it said nothing"
+    errors = [line for line in lines if re.match(r"error: |[\w.]+(Error|Exception): ", line)]
+    return (errors or lines or ["it said nothing"])[-1].removeprefix("error: ")
