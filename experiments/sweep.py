@@ -14,7 +14,7 @@ from pathlib import Path
 import jax
 
 from dlvr_jax import config
-from dlvr_jax.atomic_write import write_text
+from dlvr_jax.atomic_write import check_file, write_text
 from dlvr_jax.build import build
 from dlvr_jax.errors import UserError
 from dlvr_jax.extract import Place
@@ -50,6 +50,8 @@ def sweep(argv: Sequence[str]) -> int:
     parser.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     parser.add_argument("--retry", choices=("failed",), help="try again what failed")
     known, rest = parser.parse_known_args(argv)
+    if known.out is not None:
+        check_file(known.out)
     options = [flag for flag in rest if known.launcher == "slurm" and flag.startswith("--slurm.")]
     jax.config.update("jax_platforms", "cpu")  # of this process, which only looks at shapes: devices are for trainings
     source = config.find(known.config)
