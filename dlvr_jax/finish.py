@@ -25,6 +25,7 @@ def finish(
 ) -> None:
     """Writes `samples/`, `summary.json` and `report.html`, and prints what came out."""
     from dlvr_jax.reporting.html import write_report
+    from dlvr_jax.reporting.tables import print_displays
     from dlvr_jax.reporting.tensorboard import write_tensorboard
 
     task, step, seconds = training.task, int(np.max(training.state.step)), training.memory.seconds
@@ -74,7 +75,11 @@ def finish(
             "guarantee": guarantee.guarantee(environment["device"]["platform"], environment["resumed"]),
         },
     )
-    console.print_result(metrics, which_state(training), write_report(run), seconds)
+    report, tested = write_report(run), which_state(training)
+    if members:
+        print_displays({"members": table(members)})
+        tested += f"; above are means over {len(members)} members"
+    console.print_result(metrics, tested, report, seconds)
 
 
 def _displays(experiment: Experiment, state: State, sums: Any, outputs: Any) -> dict[str, Display]:

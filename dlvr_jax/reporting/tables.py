@@ -42,7 +42,11 @@ def print_displays(shown: Mapping[str, Display]) -> None:
             for passage in display.passages:
                 print(passage, end="\n\n")
         elif isinstance(display, displays.Table):
-            print_table(display.columns, [tuple(map(str, row)) for row in display.rows])
+            print_table(display.columns, [tuple(map(_cell, row)) for row in display.rows])
+
+
+def _cell(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _widths(header: Sequence[str], rows: Sequence[Sequence[str]], room: int) -> Sequence[int | None]:

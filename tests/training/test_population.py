@@ -85,9 +85,11 @@ def test_members_agree_with_runs_alone(strategy: Strategy, devices: int) -> None
         np.testing.assert_array_equal(parts[k][2]["label"], outputs["label"])
 
 
-def test_each_member_has_its_metrics_and_its_best_state(tmp_path: Path) -> None:
+def test_each_member_has_its_metrics_and_its_best_state(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = {"population__size": "2", "population__vary__optimizer__learning_rate": "1e-3,1e-2", "train__keep": "9"}
     run = train(tmp_path / "run", **flags)
+    printed = capsys.readouterr().out
+    assert "means over 2 members" in printed and "optimizer.learning_rate" in printed
     summary = run.summary()
     assert summary is not None and [own["seed"] for own in summary["members"]] == [0, 1]
     assert [own["varied"] for own in summary["members"]] == [{"optimizer.learning_rate": rate} for rate in (1e-3, 1e-2)]
