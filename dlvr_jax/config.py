@@ -15,7 +15,6 @@ from dlvr_jax.errors import UserError
 from dlvr_jax.schema import nearest
 
 ROOT = Path(__file__).resolve().parent.parent
-_HINTS = {"get_sweep": "; give a file that does by --sweep FILE, or take one of configs/studies/"}
 FAMILIES = ("cnn", "modern_cnn", "rnn", "modern_rnn", "attention", "transformer", "gan", "diffusion", "ebm")
 # Keys that may change when a run is resumed: how it runs, not what is trained. Another `mesh` is recorded as weaker.
 HOW = ("data.backing", "mesh.data", "mesh.fsdp", "train.keep")
@@ -86,7 +85,7 @@ def call(source: Source, function: str) -> Any:
     """
     module = _execute(source.file)
     if not callable(getattr(module, function, None)):
-        raise UserError(f"{source.file}: it must define {function}(arg){_HINTS.get(function, '')}")
+        raise UserError(f"{source.file}: it must define {function}(arg)")
     try:
         return getattr(module, function)(source.argument)
     except (Exception, SystemExit) as error:

@@ -104,7 +104,7 @@ def _join() -> int:
     jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM for itself
     print(f"meets the other processes ({COORDINATOR}={where}), waits five minutes for them ...", file=sys.stderr)
     try:
-        with _ended_by_signals():
+        with _ended_by_ctrl_c():
             jax.distributed.initialize(**known)
     except (ValueError, RuntimeError) as error:
         unknown = not known and isinstance(error, ValueError)
@@ -114,8 +114,8 @@ def _join() -> int:
 
 
 @contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Ctrl-C ends the process at once: Python's own handler would wait for JAX."""
+def _ended_by_ctrl_c() -> Iterator[None]:
+    """At once: Python's own handler would wait for JAX."""
     before = signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         yield

@@ -63,9 +63,9 @@ def benchmark(argv: Sequence[str]) -> None:
     parser.add_argument("--profile", type=Path, metavar="DIR", help="write a trace of each config's steps there")
     known, rest = parser.parse_known_args(argv)
     given = config.flags(rest)
-    if known.out is not None and known.out.suffix != ".json":
-        raise UserError(f"--out {known.out}: must end in .json")
     if known.out is not None:
+        if known.out.suffix != ".json":
+            raise UserError(f"--out {known.out}: must end in .json")
         check_file(known.out)
     peer = _python_with_torch() if known.against else None
     accelerated = _backend() != "cpu"

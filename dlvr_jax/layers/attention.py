@@ -14,12 +14,11 @@ from jax.nn.initializers import Initializer
 from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from dlvr_jax.layers.causal_blocks import causal_mean_by_blocks
+from dlvr_jax.layers.causal_blocks import Heads, causal_mean_by_blocks
 from dlvr_jax.layers.dropout import dropout as drop
 from dlvr_jax.layers.positions import rotated
 from dlvr_jax.schema import Number
 
-Heads = Float[Array, "batch heads length depth"]
 Mask = Bool[Array, "#batch #heads #queries #keys"]
 
 LENGTH_FOR_BLOCKS = 96  # from here on blocks of queries are faster on a CPU: docs/performance.md

@@ -118,8 +118,9 @@ def read(path: Path) -> Result:
         result = Result(**{**content, "metrics": spreads, "seconds": Spread(**content["seconds"])})
         if result.metric not in result.metrics or not result.seeds:
             raise ValueError(f"it has no {result.metric}")
-        for spread in (*spreads.values(), result.seconds):
-            f"{spread}, {spread.mean:f}"  # of numbers only
+        figures = [(own.mean, own.std or 0.0, *own.values) for own in (*spreads.values(), result.seconds)]
+        if not all(isinstance(figure, int | float) for own in figures for figure in own):
+            raise ValueError("a figure of it is no number")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: is no result that can be read: {error}; measure it again, or remove it") from None
     return result

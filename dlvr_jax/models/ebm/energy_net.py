@@ -49,9 +49,8 @@ class EnergyNet(nn.Module):
         if self.full_resolution is not None:
             x = nn.swish(convolve(self.full_resolution, (3, 3), name="full_resolution")(x))
         for place, width in enumerate(self.widths):
-            x = convolve(width, (4, 4), strides=2, use_bias=self.norm == "none", name=f"conv{place + 1}")(
-                computed_once(x)
-            )
+            x = computed_once(x)
+            x = convolve(width, (4, 4), strides=2, use_bias=self.norm == "none", name=f"conv{place + 1}")(x)
             if self.norm == "batch":
                 x = nn.BatchNorm(not train, momentum=0.9, dtype=self.dtype, name=f"norm{place + 1}")(x)
             x = nn.swish(x)
