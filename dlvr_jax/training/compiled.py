@@ -7,7 +7,7 @@ across processes by JAX's own.
 import dataclasses
 from collections.abc import Callable
 from contextlib import nullcontext
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
@@ -141,7 +141,7 @@ def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
 @lru_cache(maxsize=64)
 def _compile(function: Any, task: Task, donate: bool, structure: Any, leaves: Any, places: Any) -> Callable[..., Any]:
     jitted = jax.jit(
-        lambda *arguments: function(task, *arguments),
+        partial(function, task),  # of which traces and the cache show the name
         donate_argnums=0 if donate else (),
         out_shardings=jax.tree.unflatten(*places),
     )

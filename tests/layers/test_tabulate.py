@@ -43,7 +43,7 @@ def test_models_that_are_gone_are_not_taken_for_others() -> None:
     def many(x):
         for seed in range(20):
             Block().init(jax.random.key(seed), x)
-            gc.collect()  # which frees the model, and its id with it
+            gc.collect(0)  # of the youngest objects: it frees the model, and its id with it
 
     assert len(layers_of(many, jnp.zeros((2, 3)))) == 2 * 20
 

@@ -1,5 +1,7 @@
 """LeNet-5 against the paper's counts and shapes, a second implementation in NumPy and SciPy, and one in PyTorch."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,14 +22,14 @@ def images_of(side: int, batch: int = 2, channels: int = 1) -> jax.Array:
 def model_of(layout: str, images: jax.Array, **fields):
     """The model, and its variables with biases that are not zero."""
     model = LeNet5(10, layout, **fields)
-    variables = model.init(jax.random.key(0), images, train=False)
+    variables = jax.jit(partial(model.init, train=False))(jax.random.key(0), images)
     return model, jax.tree.map(lambda leaf: leaf + 0.05 * jnp.sin(jnp.arange(leaf.size)).reshape(leaf.shape), variables)
 
 
 @both_layouts
 @pytest.mark.parametrize("side", [28, 32])
 def test_it_has_the_parameters_of_a_fully_connected_c3(layout: str, side: int) -> None:
-    params = LeNet5(10, layout).init(jax.random.key(0), images_of(side), train=False)["params"]
+    params = jax.eval_shape(partial(LeNet5(10, layout).init, train=False), jax.random.key(0), images_of(side))["params"]
     counts = {name: sum(leaf.size for leaf in jax.tree.leaves(layer)) for name, layer in params.items()}
     assert counts == {"c1": 156, "c3": 2416, "c5": 48120, "f6": 10164, "output": 850}
     assert sum(counts.values()) == 61_706
@@ -38,7 +40,7 @@ def test_it_has_the_parameters_of_a_fully_connected_c3(layout: str, side: int) -
 def test_any_size_and_channels_give_finite_logits(layout: str, side: int, channels: int) -> None:
     images = images_of(side, batch=3, channels=channels)
     model, variables = model_of(layout, images)
-    logits = model.apply(variables, images, train=False)
+    logits = jax.jit(partial(model.apply, train=False))(variables, images)
     assert logits.shape == (3, 10) and logits.dtype == jnp.float32
     assert np.isfinite(logits).all()
 
@@ -131,6 +133,7 @@ def test_gradients_are_the_slopes(layout: str) -> None:
         params = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), variables["params"])
         hidden = {name: params[name] for name in ("c1", "c3", "c5")}
 
+        @jax.jit
         def loss(part):
             # The output layer is float32 by design, so stop before it: read F6's activations.
             _, seen = model.apply(
@@ -146,7 +149,7 @@ def test_gradients_are_the_slopes(layout: str) -> None:
 def test_every_parameter_gets_a_gradient(layout: str) -> None:
     images = images_of(28, batch=8)
     model, variables = model_of(layout, images)
-    gradient = jax.grad(lambda v: jnp.sin(model.apply(v, images, train=False)).sum())(variables)
+    gradient = jax.jit(jax.grad(lambda v: jnp.sin(model.apply(v, images, train=False)).sum()))(variables)
     assert all(np.abs(leaf).max() > 0 for leaf in jax.tree.leaves(gradient))
 
 
@@ -190,5 +193,5 @@ def test_bfloat16_arithmetic_keeps_float32_parameters_and_logits(layout: str) ->
 def test_the_signal_keeps_its_scale(layout: str) -> None:
     images = images_of(32, batch=64)
     model = LeNet5(10, layout)
-    logits = model.apply(model.init(jax.random.key(0), images, train=False), images, train=False)
+    logits = model.apply(jax.jit(partial(model.init, train=False))(jax.random.key(0), images), images, train=False)
     assert 0.1 < float(logits.std()) < 3  # neither vanished nor blown up after five layers

@@ -1,3 +1,5 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +13,7 @@ POINTS = jax.random.normal(jax.random.key(0), (50, 2))
 
 def energies_of(form: str, **fields):
     model = EnergyMLP(num_classes=3, form=form, **fields)
-    variables = model.init(jax.random.key(1), POINTS, train=False)
+    variables = jax.jit(partial(model.init, train=False))(jax.random.key(1), POINTS)
     return lambda x: model.apply(variables, x, train=False), variables
 
 

@@ -1,3 +1,5 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +12,7 @@ IMAGES = jax.random.uniform(jax.random.key(0), (6, 28, 28, 1), minval=-1, maxval
 
 def net_of(**fields):
     model = EnergyNet(**fields)
-    return model, model.init(jax.random.key(1), IMAGES, train=False)
+    return model, jax.jit(partial(model.init, train=False))(jax.random.key(1), IMAGES)
 
 
 def test_parameters_are_those_of_the_layout() -> None:
@@ -28,16 +30,16 @@ def test_parameters_are_those_of_the_layout() -> None:
 
 def test_an_images_energy_is_its_own() -> None:
     model, variables = net_of()
-    together = model.apply(variables, IMAGES, train=True)
-    alone = [model.apply(variables, image[None], train=True)[0] for image in IMAGES]
+    energy = jax.jit(partial(model.apply, train=True))
+    together, alone = energy(variables, IMAGES), [energy(variables, image[None])[0] for image in IMAGES]
     assert together.shape == (6,) and together.dtype == jnp.float32
     np.testing.assert_allclose(together, alone, rtol=1e-5, atol=1e-6)  # f32 sums in another order
 
 
 def test_with_batch_norm_it_is_not() -> None:
     model, variables = net_of(norm="batch")
-    together, after = model.apply(variables, IMAGES, train=True, mutable=["batch_stats"])
-    pair, _ = model.apply(variables, IMAGES[:2], train=True, mutable=["batch_stats"])
+    energy = jax.jit(partial(model.apply, train=True, mutable=["batch_stats"]))
+    (together, after), (pair, _) = energy(variables, IMAGES), energy(variables, IMAGES[:2])
     assert np.abs(together[:2] - pair).max() > 1e-4
     assert not np.allclose(after["batch_stats"]["norm1"]["mean"], variables["batch_stats"]["norm1"]["mean"])
 
@@ -55,7 +57,6 @@ def test_its_slope_in_the_image_has_no_jumps() -> None:
 def test_any_size_and_bfloat16(side: int) -> None:
     model = EnergyNet(dtype=jnp.bfloat16)
     images = jnp.ones((2, side, side, 3))
-    variables = model.init(jax.random.key(0), images, train=False)
-    energy = model.apply(variables, images, train=False)
+    energy, variables = jax.jit(partial(model.init_with_output, train=False))(jax.random.key(0), images)
     assert energy.dtype == jnp.float32 and np.isfinite(energy).all()
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}

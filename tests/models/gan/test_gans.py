@@ -1,5 +1,7 @@
 """The GANs: counts by formula, shapes, ranges, statistics, initial values, precision."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -27,8 +29,9 @@ def images_of(count: int = 4) -> jax.Array:
     return jax.random.uniform(jax.random.key(2), (count, *SHAPE), minval=-1, maxval=1)
 
 
-def variables_of(model):
-    return model.init(jax.random.key(0), z_of(), images_of(), train=False)
+def variables_of(model, z: jax.Array | None = None, examples: jax.Array | None = None):
+    z, examples = z_of() if z is None else z, images_of() if examples is None else examples
+    return jax.jit(partial(model.init, train=False))(jax.random.key(0), z, examples)
 
 
 def count(model, shape: tuple[int, ...]) -> dict[str, int]:
@@ -69,7 +72,7 @@ def test_images_in_range_and_a_score_each(name: str, train: bool) -> None:
 
 def test_points_have_no_bounds() -> None:
     model = MLPGAN((2,), 5, (6,), (7,))
-    variables = model.init(jax.random.key(0), z_of(), jnp.zeros((4, 2)), train=False)
+    variables = variables_of(model, z_of(), jnp.zeros((4, 2)))
     points = model.apply(variables, 100 * z_of(), method="generate", train=False)
     assert points.shape == (4, 2) and float(jnp.abs(points).max()) > 1
 
@@ -98,7 +101,7 @@ def test_the_discriminator_of_dcgan_does_see_its_batch() -> None:
 
 def test_dcgan_starts_as_its_paper_says() -> None:
     model = DCGAN((28, 28, 1), 100, (32, 64))
-    params = model.init(jax.random.key(0), z_of(1, 100), jnp.zeros((1, 28, 28, 1)), train=False)["params"]
+    params = variables_of(model, z_of(1, 100), jnp.zeros((1, 28, 28, 1)))["params"]
     for kernel in (params["generator"]["up1"]["kernel"], params["discriminator"]["down2"]["kernel"]):
         assert np.std(kernel) == pytest.approx(0.02, rel=0.03) and abs(np.mean(kernel)) < 1e-3  # of 32,768 numbers
     scale = params["generator"]["norm0"]["scale"]
@@ -108,7 +111,7 @@ def test_dcgan_starts_as_its_paper_says() -> None:
 def test_every_position_of_a_doubled_picture_gets_as_many_summands() -> None:
     """The transposed convolutions of ones: a checkerboard would show in the middle."""
     model = DCGAN((16, 16, 1), 4, (2, 2))
-    variables = model.init(jax.random.key(0), z_of(1, 4), jnp.zeros((1, 16, 16, 1)), train=False)
+    variables = variables_of(model, z_of(1, 4), jnp.zeros((1, 16, 16, 1)))
     ones = jax.tree.map(jnp.ones_like, variables["params"]["generator"]["output"])
     doubled = TransposedConv(1, 4, 2).apply({"params": ones}, jnp.ones((1, 8, 8, 2)))
     assert doubled.shape == (1, 16, 16, 1) and len(np.unique(doubled[0, 2:-2, 2:-2])) == 1

@@ -32,7 +32,7 @@ def tokens_of(seed: int = 1, words: int = WORDS) -> jax.Array:
 @cache
 def variables_of(model):
     """With biases that are not zero."""
-    variables = model.init(jax.random.key(0), tokens_of(), LENGTHS, train=False)
+    variables = jax.jit(partial(model.init, train=False))(jax.random.key(0), tokens_of(), LENGTHS)
     return jax.tree.map(lambda leaf: leaf + 0.05 * jnp.sin(jnp.arange(leaf.size)).reshape(leaf.shape), variables)
 
 

@@ -1,5 +1,7 @@
 """LSTM and GRU as language models: counts, causality, carries, tied logits, bfloat16."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,7 +22,7 @@ def tokens_of(seed: int = 0, rows: int = 2) -> jax.Array:
 
 
 def variables_of(model):
-    return model.init(jax.random.key(1), tokens_of(), train=False)
+    return jax.jit(partial(model.init, train=False))(jax.random.key(1), tokens_of())
 
 
 @every_model
