@@ -98,7 +98,7 @@ def _print_operations(experiment: Experiment) -> None:
         ("training", _operations(step * steps)),
         ("evaluating an example", _operations(cost.flops_per_example(experiment))),
     ]
-    print_table(("operations of", "floating-point; a multiply-add is two"), rows)
+    print_table((f"operations{_of_a_member(experiment)} of", "floating-point; a multiply-add is two"), rows)
 
 
 def _print_memory(experiment: Experiment) -> None:
@@ -117,7 +117,12 @@ def _print_memory(experiment: Experiment) -> None:
             ("together", _bytes(memory.total)),
         ]
     )
-    print_table(("memory of the training step", "on each device"), rows)
+    print_table((f"memory{_of_a_member(experiment)} of the training step", "on each device"), rows)
+
+
+def _of_a_member(experiment: Experiment) -> str:
+    """What a population takes is decided by the form that its members are computed in: here is one of them."""
+    return " (one member)" if experiment.flat["population.size"] > 1 else ""
 
 
 def _written(value: Any) -> str:

@@ -67,6 +67,12 @@ def test_no_data_is_fetched_or_prepared(explained) -> None:
     assert [path.name for path in cache.iterdir()] == ["compiled"]
 
 
+def test_costs_of_a_population_are_told_as_those_of_one_member(call: Launch) -> None:
+    alone, member = (call("explain", f"{FASHION}:tiny", f"--config.population.size={size}").stdout for size in (1, 3))
+    assert "memory (one member) of" in member and "(one member)" not in alone
+    assert row(alone, "together") == row(member, "together")
+
+
 def test_on_80_columns_nothing_is_wider_or_cut(call: Launch) -> None:
     done = call("explain", f"{FASHION}:tiny", env={"COLUMNS": "80"})
     assert done.returncode == 0, done.stderr
