@@ -5,24 +5,25 @@ the same networks in PyTorch in turn with ours (see `benchmarks/peers`), without
 dropout, averaging. PyTorch may belong to another Python: name that by `DLVR_TORCH_PYTHON`.
 """
 
-import json
+import contextlib
 import os
 import shlex
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from datetime import date
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import geometric_mean
 from typing import Any
 
 from dlvr_jax import check, config, runtime
-from dlvr_jax.atomic_write import check_file, write_text
+from dlvr_jax.atomic_write import check_file
 from dlvr_jax.benchmarks.plain import plain_flags
 from dlvr_jax.benchmarks.row import Settings, measured
 from dlvr_jax.errors import UserError
 from dlvr_jax.reporting import speed
+from dlvr_jax.reporting.speed_file import kept
 from dlvr_jax.reporting.tables import print_table
 from dlvr_jax.schema import Between
 from experiments.command import arguments, main
@@ -59,7 +60,13 @@ def benchmark(argv: Sequence[str]) -> None:
     parser.add_whole(
         "--prepare", Between(1, 1000), default=1, metavar="N", help="configs compiled at the same time (default: 1)"
     )
-    parser.add_argument("--out", type=Path, metavar="FILE.json", help="keep the figures, and a chart beside them")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE.json",
+        help="keep the figures, and a chart beside them, once all are there; a FILE that holds rows that this command "
+        "does not measure again is refused, and rows of one that fails stay in FILE.partial-TIME.json",
+    )
     parser.add_argument("--profile", type=Path, metavar="DIR", help="write a trace of each config's steps there")
     known, rest = parser.parse_known_args(argv)
     given = config.flags(rest)
@@ -74,19 +81,40 @@ def benchmark(argv: Sequence[str]) -> None:
     size, tell = 8192 if accelerated else 2048, partial(print, file=sys.stderr, flush=True)
     threads = runtime.threads_at_hand()
     settings = Settings(known.rounds, peer, threads, size, known.prepare, tell, known.profile)
+    command = shlex.join(["./launch.sh", "benchmark", *argv])
     rows: list[dict[str, Any]] = []
     faults = []
-    for name, found in measured(flags, settings):
-        if isinstance(found, UserError):
-            faults += [f"{name}: {fault}" for fault in found.faults]
-            continue
-        rows.append(found)
-        print(speed.line(found), flush=True)
-        if known.out is not None:
-            _write(known.out, rows, argv)
-    _print_end(rows, known.out)
-    if faults:
-        raise UserError(*faults)
+    with (
+        _ended_by_sigterm(),
+        kept(known.out, command, flags, bool(known.against), tell) as keep,
+        contextlib.closing(measured(flags, settings)) as all_found,
+    ):
+        for name, found in all_found:
+            if isinstance(found, UserError):
+                faults += [f"{name}: {fault}" for fault in found.faults]
+                continue
+            rows.append(found)
+            print(speed.line(found), flush=True)
+            keep(found)
+        _print_end(rows)
+        if faults:
+            raise UserError(*faults)
+    if known.out is not None:
+        print(f"figures  {known.out}\nchart    {known.out.with_suffix('.svg')}")
+
+
+@contextlib.contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """As by Ctrl-C: with the processes and folders that were made for it."""
+
+    def end(*_: object) -> None:
+        sys.exit(128 + signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _flags(name: str, given: Mapping[str, str], compared: bool) -> dict[str, str]:
@@ -129,18 +157,7 @@ def _backend() -> str:
     return answer.stdout.strip()
 
 
-def _write(out: Path, rows: Sequence[Mapping[str, Any]], argv: Sequence[str]) -> None:
-    """The figures as JSON, and their chart."""
-    environment = rows[0]["environment"]
-    command = shlex.join(["./launch.sh", "benchmark", *argv])
-    told = {"command": command, "date": date.today().isoformat(), **environment}
-    kept = [{key: value for key, value in row.items() if key != "environment"} for row in rows]
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_text(out, json.dumps({**told, "rows": kept}, indent=1) + "\n")
-    write_text(out.with_suffix(".svg"), speed.chart(rows))
-
-
-def _print_end(rows: Sequence[Mapping[str, Any]], out: Path | None) -> None:
+def _print_end(rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         return
     print()
@@ -154,8 +171,6 @@ def _print_end(rows: Sequence[Mapping[str, Any]], out: Path | None) -> None:
     ratios = [row["ratio"] for row in rows if "ratio" in row]
     if ratios:
         print(f"training step over PyTorch's: geometric mean {geometric_mean(ratios):.2f}, at most {max(ratios):.2f}")
-    if out is not None:
-        print(f"figures  {out}\nchart    {out.with_suffix('.svg')}")
 
 
 if __name__ == "__main__":

@@ -19,13 +19,15 @@ _STARTED = "MEASURED_SINCE"  # when a side was started
 
 
 class Side:
-    """A process that was started and has said what it is: `told`.
+    """A process that was started and has said what it is: `told`. It is added to `processes` before it says so.
 
     Raises:
         UserError: it ended instead; with the last line that it wrote to stderr.
     """
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str], processes: list[subprocess.Popen[str]]
+    ) -> None:
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115, closed by `end`
         self._process = subprocess.Popen(
             command,
@@ -35,6 +37,7 @@ class Side:
             env={**os.environ, **environment, _STARTED: str(time.time())},
             text=True,
         )
+        processes.append(self._process)
         self.told: dict[str, Any] = self._answer()
 
     def ask(self, *words: str | int) -> Any:

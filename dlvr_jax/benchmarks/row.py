@@ -2,9 +2,10 @@
 
 import contextlib
 import shutil
+import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,15 +52,18 @@ class Pair:
 
 
 @contextlib.contextmanager
-def prepared(name: str, flags: Mapping[str, str], settings: Settings) -> Iterator[Pair]:
-    """Starts both sides, and ends them.
+def prepared(
+    name: str, flags: Mapping[str, str], settings: Settings, processes: list[subprocess.Popen[str]]
+) -> Iterator[Pair]:
+    """Starts both sides, adds them to `processes`, and ends them.
 
     Raises:
         UserError: a side cannot do it, or the two do not compute the same.
     """
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
         environment = {
+            "TMPDIR": str(folder),  # so that what an ended side leaves goes with it
             "NPROC": str(settings.threads),
             "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # the sides share a device
             "TORCHINDUCTOR_COMPILE_THREADS": str(max(1, settings.threads // settings.at_once)),
@@ -67,14 +71,14 @@ def prepared(name: str, flags: Mapping[str, str], settings: Settings) -> Iterato
         }
         given = [f"--config.{key}={value}" for key, value in flags.items()]
         command = [sys.executable, "-m", "dlvr_jax.benchmarks.ours", str(folder), name, *given]
-        ours = stack.enter_context(Side(command, environment))
+        ours = stack.enter_context(Side(command, environment, processes))
         settings.tell(f"{name}: ours is compiled")
         peers = []
         if settings.peer_python is not None:
             command = [settings.peer_python, "-m", "dlvr_jax.benchmarks.peers", str(folder)]
-            peers.append(stack.enter_context(Side([*command, "eager"], environment)))
+            peers.append(stack.enter_context(Side([*command, "eager"], environment, processes)))
             try:
-                peers.append(stack.enter_context(Side([*command, "compiled"], environment)))
+                peers.append(stack.enter_context(Side([*command, "compiled"], environment, processes)))
             except UserError as error:  # it needs a C++ compiler, and does not know every network
                 settings.tell(f"{name}: PyTorch's cannot be compiled: {error}")
             settings.tell(f"{name}: PyTorch's is ready, {' and '.join(peer.told['mode'] for peer in peers)}")
@@ -185,7 +189,7 @@ def _check_equal(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
 
 def measured(
     configs: Mapping[str, Mapping[str, str]], settings: Settings
-) -> Iterator[tuple[str, dict[str, Any] | UserError]]:
+) -> Generator[tuple[str, dict[str, Any] | UserError], None, None]:
     """The row of each config with its flags, or why there is none.
 
     Some are compiled side by side, and then measured one after the other, when nothing else runs.
@@ -193,11 +197,17 @@ def measured(
     names, at_once = list(configs), settings.at_once
     for first in range(0, len(names), at_once):
         with contextlib.ExitStack() as stack, ThreadPoolExecutor(at_once) as pool:
+            processes: list[subprocess.Popen[str]] = []
             waiting = {
-                name: pool.submit(stack.enter_context, prepared(name, configs[name], settings))
+                name: pool.submit(stack.enter_context, prepared(name, configs[name], settings, processes))
                 for name in names[first : first + at_once]
             }
-            wait(waiting.values())
+            try:
+                wait(waiting.values())
+            except BaseException:  # else the pool would wait until they are compiled
+                for process in processes:
+                    process.kill()
+                raise
             for name, pair in waiting.items():
                 try:
                     yield name, measure(pair.result(), settings)

@@ -1,7 +1,12 @@
 """Benchmark measures a config in a process of its own, keeps its figures and says in a line what it cannot do."""
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
 import xml.etree.ElementTree as ET
 from importlib.util import find_spec
 
@@ -49,6 +54,22 @@ def test_a_config_that_cannot_be_built_is_named(tmp_path) -> None:
     with pytest.raises(UserError, match=r"energy_two_moons.py:tiny: eval.best = beauty: no such metric"):
         benchmark([MOONS, "--rounds", "2", "--out", str(out), "--config.eval.best=beauty"])
     assert not out.exists()
+
+
+@pytest.mark.parametrize(("number", "when"), [(signal.SIGTERM, 0), (signal.SIGINT, 1)], ids=["compiling", "measuring"])
+def test_a_signal_leaves_no_folder_behind(tmp_path, number: signal.Signals, when: int) -> None:
+    command = [sys.executable, "-m", "experiments", "benchmark", MOONS]
+    environment = {**os.environ, "PYTHONPATH": str(config.ROOT), "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, cwd=config.ROOT, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        while not list(tmp_path.iterdir()) and process.poll() is None:
+            time.sleep(0.01)
+        told = [process.stderr.readline() for _ in range(when)]
+        process.send_signal(number)
+        rest = process.stderr.read()
+    assert process.returncode == 128 + number, rest
+    assert all("is compiled" in line for line in told) and "Traceback" not in rest
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
