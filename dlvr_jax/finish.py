@@ -78,7 +78,9 @@ def finish(
     report, tested = write_report(run), which_state(training)
     if members:
         print_displays({"members": table(members)})
-        tested += f"; above are means over {len(members)} members"
+        failed = sum(own["failed"] > 0 for own in members)
+        note = f", of the test without {failed} that failed" if failed else ""
+        tested += f"; above are means over {len(members)} members{note}"
     console.print_result(metrics, tested, report, seconds)
 
 

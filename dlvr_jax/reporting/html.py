@@ -1,9 +1,10 @@
 """The report of a run: one page that needs nothing but itself, made from the run folder alone."""
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from statistics import fmean
 from typing import Any
 
 from dlvr_jax.atomic_write import write_text
@@ -25,6 +26,16 @@ class _Setting:
     origin: str
 
 
+@dataclass(frozen=True)
+class _Tile:
+    """A figure that sums the run up."""
+
+    title: str
+    value: str
+    chosen: bool  # the run was chosen by it
+    over: str  # of a population: the members that it is the mean over
+
+
 def write_report(run: Run) -> Path:
     """Makes the run's `report.html`, whole or not at all, and returns its path; the same run gives the same bytes.
 
@@ -40,15 +51,18 @@ def _page(run: Run) -> dict[str, Any]:
     record, environment, summary, lines = run.record, run.environment, run.summary(), run.metrics()
     name = PurePath(record["config_file"]).stem + (f":{record['argument']}" if record["argument"] else "")
     step = summary["step"] if summary else max((line["step"] for line in lines), default=0)
+    shown = run.displays()
+    members = {name: shown.pop(name) for name in ("members",) if name in shown}
     return {
         "name": name,
         "config_file": record["config_file"],
         "finished": summary is not None,
         "facts": _facts(record["config"], summary, lines, environment, step),
         "tiles": _tiles(record["config"], summary, lines),
+        "members": blocks(members, _DISPLAYS),
         "learning": learning_charts(lines),
         "bookkeeping": bookkeeping_charts(lines),
-        "displays": blocks(run.displays(), _DISPLAYS),
+        "displays": blocks(shown, _DISPLAYS),
         "settings": _settings(record),
         "cost": _cost(summary),
         "environment": _environment(environment, summary),
@@ -77,24 +91,37 @@ def _facts(
 
 
 def _tiles(
-    config: Mapping[str, Any], summary: Mapping[str, Any] | None, lines: list[dict[str, Any]]
-) -> list[tuple[str, str, bool]]:
-    """The figures that sum the run up: in words, value, and whether the run was chosen by it; such a one is first."""
+    config: Mapping[str, Any], summary: Mapping[str, Any] | None, lines: Sequence[Mapping[str, Any]]
+) -> list[_Tile]:
+    """The figures that sum the run up, first those that it was chosen by."""
     figures = headline(summary["metrics"]) if summary else _latest(lines)
     best = str(config.get("eval", {}).get("best"))
     is_best = {name: name.endswith("/" + best.rsplit("/", 1)[-1]) for name in figures}
     order = sorted(figures, key=lambda name: not is_best[name])
-    return [(label(name), number(figures[name]), is_best[name]) for name in order]
+    return [_Tile(label(name), number(figures[name]), is_best[name], _over(name, summary, lines)) for name in order]
 
 
-def _latest(lines: list[dict[str, Any]]) -> dict[str, object]:
-    """The last figures of the validation split, or of training before there are any."""
+def _latest(lines: Sequence[Mapping[str, Any]]) -> dict[str, object]:
+    """The last figures of the validation split, or of training before there are any; means over members."""
     for split in ("validation", "train"):
-        for line in reversed(lines):
-            if line["split"] == split:
-                figures = {name: value for name, value in line.items() if name not in ("step", "split", "member")}
-                return {f"{split}/{name}": value for name, value in headline(figures).items()}
+        last: list[dict[str, Any]] = [
+            headline({name: value for name, value in line.items() if name not in ("step", "split", "member")})
+            for line in {line.get("member"): line for line in lines if line["split"] == split}.values()
+        ]
+        if last:
+            common = [name for name in last[0] if all(name in own for own in last)]
+            return {f"{split}/{name}": fmean(own[name] for own in last) for name in common}
     return {}
+
+
+def _over(name: str, summary: Mapping[str, Any] | None, lines: Sequence[Mapping[str, Any]]) -> str:
+    """Over how many members a figure is the mean, in words; those that failed are not in the means of the test."""
+    members = summary.get("members", []) if summary else []
+    count = len(members) or len({line.get("member") for line in lines})
+    sound = count - sum(own["failed"] > 0 for own in members) if name.startswith("test/") else count
+    if count < 2:
+        return ""
+    return f"mean over {count} members" if sound == count else f"mean over {sound} of {count} members"
 
 
 def _settings(record: Mapping[str, Any]) -> list[_Setting]:

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dlvr_jax import members
 from dlvr_jax.displays import Curves, HeatMap, Images, Table, Text
 from dlvr_jax.reporting.blocks import blocks
 from dlvr_jax.reporting.html import write_report
 from dlvr_jax.reporting.plots import Series, line_chart
 from dlvr_jax.run import Run
-from tests.reporting.made_up import COMMAND, made_up_run, record
+from tests.reporting.made_up import COMMAND, SUMMARY, made_up_run, record
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 EVIL = "</title><script>alert(1)</script>\"'$x$ & {{ 7 * 7 }}"
@@ -181,3 +182,28 @@ def test_the_members_of_a_population_share_a_chart(tmp_path: Path) -> None:
         run.append_metrics({"step": step, "split": "train", "member": member, "loss": float(member + step)})
     page = write_report(run).read_text(encoding="utf-8")
     assert page.count("<svg") == 1
+
+
+def test_a_population_tells_its_members_first_and_marks_what_is_a_mean(tmp_path: Path) -> None:
+    own = [{"member": k, "seed": k, "varied": {}, "failed": 0, "metrics": {"test/loss": 0.5 + k}} for k in range(3)]
+    own[1]["failed"] = 7
+    run = made_up_run(tmp_path, displays={"members": members.table(own)})
+    run.write("summary.json", SUMMARY | {"metrics": {"test/loss": 1.5, "validation/accuracy": 0.5}, "members": own})
+    text = Outline(write_report(run).read_text(encoding="utf-8")).text.split("\n")
+    assert text.count("Members") == 1 and "Looking closer" not in text
+    assert text.index("1.500") < text.index("Members") < text.index("failed at step") < text.index("Learning")
+    assert text[text.index("1.500") + 1 :].index("mean over 2 of 3 members") == 0
+    assert text[text.index("0.5000") + 1 :].index("mean over 3 members") == 0
+
+
+def test_figures_of_an_unfinished_population_are_means(tmp_path: Path) -> None:
+    run = made_up_run(tmp_path, finished=False, displays={})
+    for member in range(3):
+        run.append_metrics({"step": 50, "split": "validation", "member": member, "loss": 3.0 + member})
+    (run.path / "metrics.jsonl").write_text("".join((run.path / "metrics.jsonl").read_text().splitlines(True)[-3:]))
+    text = Outline(write_report(run).read_text(encoding="utf-8")).text.split("\n")
+    assert "4.000" in text and "mean over 3 members" in text
+
+
+def test_a_run_alone_has_no_means(page: str) -> None:
+    assert "mean over" not in page
