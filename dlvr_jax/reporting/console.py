@@ -33,9 +33,8 @@ class Progress:
         self._clock: tuple[int, float] | None = None
         self._due = 0.0
         self._console = _console(stderr=True)
-        drawable = sys.stderr.isatty() and not self._console.is_dumb_terminal
-        self._live = Live(console=self._console, auto_refresh=False, redirect_stdout=False) if drawable else None
-        self._interval = _TERMINAL_SECONDS if drawable else _PLAIN_SECONDS
+        self._live = _live(self._console)
+        self._interval = _TERMINAL_SECONDS if self._live else _PLAIN_SECONDS
 
     def __enter__(self) -> "Progress":
         if self._live:
@@ -110,6 +109,34 @@ class Progress:
         return (monotonic() - self._clock[1]) / (self._step - self._clock[0]) * (self._total - self._step)
 
 
+class Activity:
+    """What is being done now, where nothing else is shown: redrawn in place on a terminal and gone at the end, a line
+    each anywhere else.
+    """
+
+    def __init__(self) -> None:
+        self._console = _console(stderr=True)
+        self._live = _live(self._console, transient=True)
+
+    def __enter__(self) -> "Activity":
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def show(self, line: str) -> None:
+        """In the place of the line before."""
+        if self._live:
+            self._live.update(Text(line, no_wrap=True, overflow="ellipsis"), refresh=True)
+        else:
+            self._console.print(Text(line), soft_wrap=True)
+
+
 def warn(line: str) -> None:
     """Prints `warning: ...` on stderr."""
     _console(stderr=True).print(Text.assemble(("warning: ", "bold yellow"), line), soft_wrap=True)
@@ -163,6 +190,13 @@ class _Console(Console):
 def _console(stderr: bool = False) -> Console:
     """Made anew each time: pipes, `NO_COLOR` and the width are as they are now."""
     return _Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+
+def _live(console: Console, transient: bool = False) -> Live | None:
+    """What is redrawn in place; None where stderr is no terminal that can."""
+    if not sys.stderr.isatty() or console.is_dumb_terminal:
+        return None
+    return Live(console=console, auto_refresh=False, redirect_stdout=False, transient=transient)
 
 
 def _value(config: Mapping[str, Any], key: str) -> object:

@@ -9,6 +9,7 @@ from typing import Any, get_args
 import jax
 
 from dlvr_jax.data.batches import Batches
+from dlvr_jax.reporting.console import Activity
 from dlvr_jax.sections import Strategy
 from dlvr_jax.training.compiled import train_program
 from dlvr_jax.training.evaluation import Split
@@ -43,20 +44,22 @@ def forms(size: int, devices: int, at_most: int) -> list[Form]:
 def measure(
     population: Callable[[Form], Population], tried: list[Form], per_call: int, state: Any, batches: Batches
 ) -> dict[Form, float]:
-    """Seconds a step of each form, the median of a few calls; the state is left as it is.
+    """Seconds a step of each form, the median of a few calls, and says which it is at; the state is left as it is.
 
     To unroll takes about as many times longer to compile than `map` as a device has members: not where that is long.
     """
     seconds: dict[Form, float] = {}
     compiling: dict[Form, float] = {}
-    for form in tried:
-        one = population(form)
-        if form.strategy == "unroll" and compiling[Form("map", form.devices)] * one.size / form.devices > LONGEST:
-            continue
-        started = time.perf_counter()
-        step = _step(one, form, per_call, state, batches)
-        compiling[form] = time.perf_counter() - started
-        seconds[form] = median([step() for _ in range(1 + REPEATS)][1:]) / per_call
+    with Activity() as activity:
+        for number, form in enumerate(tried, start=1):
+            one = population(form)
+            if form.strategy == "unroll" and compiling[Form("map", form.devices)] * one.size / form.devices > LONGEST:
+                continue
+            activity.show(f"measuring how to compute {one.size} members, {number} of {len(tried)}: {form}")
+            started = time.perf_counter()
+            step = _step(one, form, per_call, state, batches)
+            compiling[form] = time.perf_counter() - started
+            seconds[form] = median([step() for _ in range(1 + REPEATS)][1:]) / per_call
     return seconds
 
 

@@ -24,6 +24,12 @@ with Progress(200) as progress:
             progress.note("step 100  validation [bold]loss 0.5")
         time.sleep(0.002)
 """
+ACTIVITY = """
+from dlvr_jax.reporting.console import Activity
+with Activity() as activity:
+    activity.show("measuring [x]")
+    activity.show("still " + 30 * "measuring ")
+"""
 UPDATES = """
 import time
 from dlvr_jax.reporting.console import Progress
@@ -36,11 +42,11 @@ print((time.perf_counter() - start) / 20_000)
 """
 
 
-def on_a_terminal(columns: int, **environment: str) -> str:
-    """What the made-up training writes to a terminal of a width."""
+def on_a_terminal(columns: int, code: str = TRAINING, **environment: str) -> str:
+    """What a program, the made-up training, writes to a terminal of a width."""
     leader, follower = pty.openpty()
     variables = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(columns), **environment}
-    process = subprocess.Popen([sys.executable, "-c", TRAINING], stdout=follower, stderr=follower, env=variables)
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=follower, stderr=follower, env=variables)
     os.close(follower)
     written = b""
     while True:
@@ -94,6 +100,15 @@ def test_without_a_terminal_there_are_plain_lines_on_stderr(environment: dict[st
         "step 100  validation [bold]loss 0.5",
         "step 200/200  loss 0.01000  accuracy 1.000  12,346 ex/s",
     ]
+
+
+def test_an_activity_is_shown_in_place_and_gone_at_the_end() -> None:
+    written = on_a_terminal(40, ACTIVITY)
+    frames = [plain(frame) for frame in re.split(r"[\r\n]", written)]
+    assert "measuring [x]" in frames and max(map(len, frames)) <= 40
+    assert written.rpartition("measuring")[2].endswith("\x1b[2K")
+    done = subprocess.run([sys.executable, "-c", ACTIVITY], capture_output=True, text=True, check=True)
+    assert done.stdout == "" and done.stderr.splitlines() == ["measuring [x]", "still " + 30 * "measuring "]
 
 
 def test_a_dumb_terminal_gets_plain_lines() -> None:
