@@ -98,6 +98,8 @@ def whole(tree: Any) -> Any:
 def _join() -> int:
     """Tells JAX of the others, before it makes its devices."""
     where = os.environ.get(COORDINATOR)
+    if not where or where == "auto":
+        _check_unset(NUM_PROCESSES, PROCESS_ID)
     if not where:
         return 1
     known = {} if where == "auto" else _named(where)
@@ -141,6 +143,13 @@ def _named(where: str) -> dict[str, Any]:
         "process_id": number,
         "cluster_detection_method": "deactivate",
     }
+
+
+def _check_unset(*names: str) -> None:
+    """Raises UserError where one is set that nothing would heed: each of several processes would train it all."""
+    for name in names:
+        if value := os.environ.get(name):
+            raise UserError(f"{name}={value}: needs {COORDINATOR}=HOST:PORT, where the processes meet; or unset {name}")
 
 
 def _check_free(where: str, port: int) -> None:

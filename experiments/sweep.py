@@ -46,10 +46,12 @@ def sweep(argv: Sequence[str]) -> int:
     parser.add_whole("--workers", Between(1, 1000), default=1, metavar="N", help="programs at once (default: 1)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="keep the points as JSON there too")
     parser.add_argument("--launcher", choices=LAUNCHERS, default="local", help="where programs run (default: local)")
-    parser.add_argument("--address", metavar="HOST:PORT", default="auto", help="of the Ray cluster (default: auto)")
+    parser.add_argument("--address", metavar="HOST:PORT", help="of the Ray cluster (default: auto)")
     parser.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     parser.add_argument("--retry", choices=("failed",), help="try again what failed")
     known, rest = parser.parse_known_args(argv)
+    if known.address is not None and known.launcher != "ray":
+        raise UserError(f"--address {known.address}: names a Ray cluster; give --launcher ray as well, or leave it out")
     if known.out is not None:
         check_file(known.out)
     options = [flag for flag in rest if known.launcher == "slurm" and flag.startswith("--slurm.")]
@@ -68,7 +70,7 @@ def sweep(argv: Sequence[str]) -> int:
         if known.retry:
             print(f"trying {folder.forgive()} failed programs again", file=sys.stderr)
         try:
-            engine = _engine(known.launcher, known.workers, known.address, options)
+            engine = _engine(known.launcher, known.workers, known.address or "auto", options)
             _train(folder, base, wanted, judge, engine, known.workers)
         except Stopped as stopped:
             print("stopped: the trainings have saved their states; the same command goes on", file=sys.stderr)

@@ -51,6 +51,17 @@ def test_what_is_wrong_is_said_before_anyone_waits(
         arguments("sweep", "")
 
 
+@pytest.mark.parametrize("name", ["DLVR_NUM_PROCESSES", "DLVR_PROCESS_ID"])
+@pytest.mark.parametrize("coordinator", [{}, {"DLVR_COORDINATOR": ""}, {"DLVR_COORDINATOR": "auto"}])
+def test_what_only_a_named_coordinator_heeds_is_not_passed_over(
+    name: str, coordinator: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key, value in {name: "2", **coordinator}.items():
+        monkeypatch.setenv(key, value)
+    with pytest.raises(UserError, match=rf"^{name}=2: needs DLVR_COORDINATOR=HOST:PORT"), processes.together():
+        pass
+
+
 def test_a_port_in_use_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as other:
         other.bind(("", 0))

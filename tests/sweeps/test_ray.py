@@ -3,7 +3,7 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +13,7 @@ import pytest
 from dlvr_jax.config import ROOT
 from dlvr_jax.errors import UserError
 from dlvr_jax.sweeps.engines.ray import Ray, cores_of_each
+from experiments.sweep import sweep
 from tests.sweeps import tiny_sweep
 
 SCRIPT = ROOT / "tools" / "start_ray.sh"
@@ -71,6 +72,12 @@ def test_a_sweep_stops_and_goes_on(
 def test_a_cluster_that_does_not_answer_is_one_line(address: str) -> None:
     with pytest.raises(UserError, match=f"no cluster answers at --address {address}: "):
         Ray(address, 1)
+
+
+@pytest.mark.parametrize("launcher", [(), ("--launcher", "slurm")])
+def test_the_address_of_a_cluster_that_is_not_asked_for_is_not_passed_over(launcher: Sequence[str]) -> None:
+    with pytest.raises(UserError, match="^--address 10.0.0.1:6379: .*give --launcher ray as well"):
+        sweep(["configs/studies/e13_2_contrastive_divergence.py:tiny", "--address", "10.0.0.1:6379", *launcher])
 
 
 def test_ray_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
