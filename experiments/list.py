@@ -1,6 +1,6 @@
 """`./launch.sh list`: every config in configs/, with its size, its budget and its result."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import jax
 
@@ -10,6 +10,7 @@ from dlvr_jax.build import Experiment, build
 from dlvr_jax.errors import UserError
 from dlvr_jax.reporting.readable import duration, number
 from dlvr_jax.reporting.results import Result, of_config, read_all
+from dlvr_jax.reporting.studies_page import read_studies
 from dlvr_jax.reporting.tables import print_table
 from experiments.command import arguments, main
 
@@ -22,12 +23,12 @@ def list_configs(argv: Sequence[str]) -> None:
     """
     arguments("list", "Every config: model, parameters, data, budget, result.").parse_args(argv)
     jax.config.update("jax_platforms", "cpu")  # only shapes are looked at
-    results, faults = _results()
+    reached, faults = _reached()
     for family in sorted(_families(), key=config.place_of):
         rows = []
         for file in sorted((config.ROOT / "configs" / family).glob("[!_]*.py")):
             try:
-                rows.append(_row(config.Source(file), results))
+                rows.append(_row(config.Source(file), reached))
             except Exception as error:  # a mistake of any kind in a config or in what it names
                 fault = (
                     str(error).partition("\n")[0]
@@ -45,29 +46,46 @@ def _families() -> set[str]:
     return {file.parent.name for file in (config.ROOT / "configs").glob("*/[!_]*.py")}
 
 
-def _results() -> tuple[list[Result], list[str]]:
-    """The measured results, or why they cannot be read."""
+def _reached() -> tuple[dict[str, str], list[str]]:
+    """What each config has reached, and why what cannot be read cannot."""
+    folder = config.ROOT / "docs" / "results"
+    reached: dict[str, str] = {}
+    faults: list[str] = []
     try:
-        return read_all(config.ROOT / "docs" / "results"), []
+        studies = read_studies(folder / "studies")
+        reached |= {study.found["config"]: study.best for study in studies if study.best is not None}
     except UserError as error:
-        return [], list(error.faults)
+        faults += error.faults
+    try:
+        results = read_all(folder)
+        names = {result.config.partition(":")[0] for result in results}
+        reached |= {name: _of_results(results, name) for name in names}
+    except UserError as error:
+        faults += error.faults
+    return reached, faults
 
 
-def _row(source: config.Source, results: Sequence[Result]) -> tuple[str, ...]:
+def _of_results(results: Sequence[Result], name: str) -> str:
+    """That of the config as it is; where it was never measured so, the first of its variants and flags, marked."""
+    known = of_config(results, name)
+    if known is None:
+        known = next(result for result in results if result.config.partition(":")[0] == name)
+    variant = known.config.partition(":")[2]
+    marks = ([f"variant {variant}"] if variant else []) + (["with flags"] if known.flags else [])
+    text = f"{known.metric.partition('/')[2]} {known.value} in {duration(known.seconds.mean)}"
+    return f"{text} ({', '.join(marks)})" if marks else text
+
+
+def _row(source: config.Source, reached: Mapping[str, str]) -> tuple[str, ...]:
     experiment = build(check.complete(config.load(source), {}).flat)
-    model, known = experiment.flat["model.name"].rpartition(".")[2], of_config(results, str(source))
     return (
         source.name,
-        model,
+        experiment.flat["model.name"].rpartition(".")[2],
         number(parameters(experiment)),
         experiment.flat["data.name"],
         _budget(experiment),
-        "-" if known is None else _reached(known),
+        reached.get(str(source), "-"),
     )
-
-
-def _reached(known: Result) -> str:
-    return f"{known.metric.partition('/')[2]} {known.value} in {duration(known.seconds.mean)}"
 
 
 def _budget(experiment: Experiment) -> str:

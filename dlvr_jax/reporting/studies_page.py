@@ -32,6 +32,16 @@ class Study:
         return sorted(ranked, key=lambda point: point["rank"])[:10] if many else points
 
     @property
+    def best(self) -> str | None:
+        """What the best point has reached on validation, and what it is; None where no point has a value."""
+        ranked = [point for point in self.found["points"] if point["rank"] is not None]
+        if not ranked:
+            return None
+        point = min(ranked, key=lambda point: point["rank"])
+        value = Spread.over([each["value"] for each in point["trainings"] if each["value"] is not None])
+        return f"{self.found['metric']} {value}, best of {len(self.found['points'])}: {self.label(point)}"
+
+    @property
     def keys(self) -> list[str]:
         """What varies."""
         return list(dict.fromkeys(key for point in self.found["points"] for key in point["settings"]))

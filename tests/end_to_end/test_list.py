@@ -1,6 +1,7 @@
 """What `list` prints of the project's configs, and of one that is broken."""
 
 import dataclasses
+import json
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from dlvr_jax.errors import UserError
 from dlvr_jax.reporting.results import write
 from experiments.list import list_configs
 from tests.reporting.test_results import result
+from tests.reporting.test_studies_page import study_file
 
 
 @pytest.fixture
@@ -45,6 +47,26 @@ def test_model_parameters_data_budget_and_result(project: Path, capsys: pytest.C
         *("lenet5_digits", "LeNet5", "61,706", "digits", "60 epochs x 64", "accuracy 0.9883 ± 0.0076 in 1 min 10 s"),
     ]
     assert row(text, "lenet5_fashion_mnist")[-1] == "-"
+
+
+def test_what_only_variants_flags_and_sweeps_reached_is_marked(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = project / "docs" / "results"
+    write(folder / "lenet5_digits-3.json", result(accuracies=(0.5,)))  # with flags, beside that of the fixture without
+    write(folder / "lenet5_fashion_mnist-3.json", result("configs/cnn/lenet5_fashion_mnist.py:small", (0.9,)))
+    (folder / "studies").mkdir()
+    study_file(folder / "studies", "e5_3_rates", grid={"optimizer.learning_rate": (0.1, 0.2)})
+    path = folder / "studies" / "e5_3_rates.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"config": "configs/cnn/small_vgg_fashion_mnist.py"}))
+    monkeypatch.setenv("COLUMNS", "200")
+    list_configs([])
+    text = capsys.readouterr().out
+    assert row(text, "lenet5_digits")[-1] == "accuracy 0.9883 ± 0.0076 in 1 min 10 s"
+    assert row(text, "lenet5_fashion_mnist")[-1] == "accuracy 0.9000 in 1 min 10 s (variant small, with flags)"
+    assert (
+        row(text, "small_vgg_fashion_mnist")[-1] == "validation/accuracy 0.6050 ± 0.0071, best of 2: learning_rate 0.2"
+    )
 
 
 def test_a_broken_config_shows_why_and_hides_no_other(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
