@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from dlvr_jax.build import Experiment
 from dlvr_jax.data.sources import Feature
 from dlvr_jax.errors import UserError
-from dlvr_jax.recorded import experiment_of, restored
+from dlvr_jax.recorded import experiment_of, restored, source_of
+from dlvr_jax.reporting.readable import number
 from dlvr_jax.run import Run
 from dlvr_jax.tasks.task import Params, State, Variables, evaluated
 from dlvr_jax.training.compiled import predict_program
@@ -27,13 +29,25 @@ class Loaded:
     of examples is compiled once. Raises UserError for another shape or type.
     """
 
+    path: Path
+    source: str  # the config's file, as in `config.json`
     model: Any  # a Flax module: model.apply({"params": params, **variables}, inputs, train=False)
     params: Params
     variables: Variables
     config: dict[str, Any]  # complete and nested
     class_names: tuple[str, ...]
     step: int  # finished updates
+    metrics: dict[str, float]  # of the summary; none of a run that has not finished
     predict: Callable[[Any], dict[str, np.ndarray]]
+
+    def __repr__(self) -> str:
+        """One line: where it lies, what it is, how far it is trained, and what came out."""
+        count = sum(leaf.size for leaf in jax.tree.leaves(self.params))
+        best = f"test/{self.config['eval']['best']}"
+        name = best if best in self.metrics else next(iter(self.metrics), None)
+        parts = [str(self.path), self.source, f"step {self.step:,}", f"{number(count)} parameters"]
+        parts += [] if name is None else [f"{name} {number(self.metrics[name])}"]
+        return f"Loaded({', '.join(parts)})"
 
 
 def load(path: Path) -> Loaded:
@@ -44,8 +58,10 @@ def load(path: Path) -> Loaded:
     state = chosen_state(training)
     params, variables = evaluated(state)
     names = experiment.data.spec.class_names
+    metrics = (run.summary() or {"metrics": {}})["metrics"]
     step, predict = int(state.step), _predict(experiment, state)
-    return Loaded(experiment.model, params, variables, run.config, names, step, predict)
+    source, model = str(source_of(run)), experiment.model
+    return Loaded(path, source, model, params, variables, run.config, names, step, metrics, predict)
 
 
 def _predict(experiment: Experiment, state: State) -> Callable[[Any], dict[str, np.ndarray]]:

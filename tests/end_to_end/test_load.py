@@ -30,7 +30,16 @@ def test_predictions_have_the_accuracy_of_the_summary(tiny_run: Path, arrays: di
     assert np.mean(said["prediction"] == arrays["label"]) == summary["metrics"]["test/accuracy"]
     np.testing.assert_allclose(said["probabilities"].sum(-1), 1, rtol=1e-6)  # float32 softmax
     assert loaded.step == summary["step"] and len(loaded.class_names) == 10
-    assert loaded.config["model"]["name"] == "cnn.lenet5.LeNet5"
+    assert loaded.config["model"]["name"] == "cnn.lenet5.LeNet5" and loaded.metrics == summary["metrics"]
+
+
+def test_it_is_shown_as_a_line(tiny_run: Path, tmp_path: Path) -> None:
+    unfinished = shutil.copytree(tiny_run, tmp_path / "run")
+    (unfinished / "summary.json").unlink()
+    accuracy = json.loads((tiny_run / "summary.json").read_text())["metrics"]["test/accuracy"]
+    what = "configs/cnn/lenet5_digits.py:tiny, step 16, 61,706 parameters"
+    assert repr(dlvr_jax.load(tiny_run)) == f"Loaded({tiny_run}, {what}, test/accuracy {accuracy:#.4g})"
+    assert repr(dlvr_jax.load(unfinished)) == f"Loaded({unfinished}, {what})"
 
 
 def test_model_params_and_variables_fit_together(tiny_run: Path, arrays: dict[str, np.ndarray]) -> None:
