@@ -18,7 +18,7 @@ from dlvr_jax.errors import UserError
 from dlvr_jax.launch import Start
 from dlvr_jax.recorded import experiment_of, restored, source_of
 from dlvr_jax.run import Run, json_line
-from dlvr_jax.sections import VARY
+from dlvr_jax.sections import VARY, devices_of
 from dlvr_jax.training.checkpoint import Checkpoints
 from dlvr_jax.training.population import member
 from dlvr_jax.training.training import Memory, Training
@@ -33,11 +33,12 @@ class Place:
 
 
 def start_of(population: Run, experiment: Experiment, k: int, folder: Path) -> Start:
-    """What the member's training would have started from alone."""
-    flat = {key: value for key, value in experiment.flat.items() if not key.startswith((VARY, "population."))}
+    """What the member's training would have started from alone, on one device."""
+    shared = (VARY, "population.", "mesh.")  # over the devices of `mesh` were the members
+    flat = {key: value for key, value in experiment.flat.items() if not key.startswith(shared)}
     flat |= {"seed": experiment.seeds[k], **experiment.varied(k)}
-    whole = complete(flat, {})
-    origin = {key: population.record["origin"].get(key, "default") for key in whole.flat}
+    whole, recorded = complete(flat, {}), population.record["origin"]
+    origin = {key: recorded.get(key, "default") if key in flat else "default" for key in whole.flat}
     return Start(source_of(population), Complete(whole.flat, origin), folder)
 
 
@@ -65,7 +66,7 @@ def gather(places: Sequence[Place], start: Start) -> None:
     checkpoints.close()
     lines = [line for k, place in enumerate(places) for line in _lines(place, None if alone else k, step)]
     write_text(run.path / "metrics.jsonl", "".join(map(json_line, sorted(lines, key=_order))))
-    run.write("environment.json", _environment(places))
+    run.write("environment.json", _environment(places, start))
     origin = [{"run": str(place.run.path.resolve()), "member": place.number} for place in places]
     run.write("config.json", start.record(0) | {"extracted": origin})
 
@@ -106,14 +107,18 @@ def _order(line: Mapping[str, Any]) -> tuple[int, bool, int]:
     return line["step"], line["split"] != "train", line.get("member", 0)
 
 
-def _environment(places: Sequence[Place]) -> dict[str, Any]:
-    """That of the first, in a form for so many members, with a note that the form has changed."""
+def _environment(places: Sequence[Place], start: Start) -> dict[str, Any]:
+    """That of the first, in a form for so many members, with a note where the form has changed."""
     kept = {key: value for key, value in places[0].run.environment.items() if key != "format"}
     before, size = kept["form"], len(places)
-    form = {"kind": "solo", "devices": 1}
-    if size > 1:
+    if size == 1 and places[0].number is None:
+        return kept
+    if size == 1:
+        form = {"kind": "solo", "devices": devices_of(start.complete.flat)}
+        change = f"form: one of {before['members']} members together, now alone"
+    else:
         devices = max(count for count in range(1, before["devices"] + 1) if size % count == 0)
         form = {"kind": "population", "members": size, "strategy": before.get("strategy", "map"), "devices": devices}
-    change = f"form: members of {len({place.run.path for place in places})} runs, now together"
+        change = f"form: members of {len({place.run.path for place in places})} runs, now together"
     form |= {"steps_per_call": before["steps_per_call"]}
     return kept | {"form": form, "resumed": [*kept["resumed"], [change]]}

@@ -148,12 +148,15 @@ def test_a_run_whose_members_all_fail_stops(tmp_path: Path) -> None:
         )
 
 
-def test_a_member_taken_out_is_a_run_of_its_own(tmp_path: Path) -> None:
+def test_a_member_taken_out_is_a_run_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rates = {"population__size": "2", "population__vary__optimizer__learning_rate": "1e-3,1e-2"}
-    rates |= {"population__strategy": "vmap"}
+    rates |= {"population__strategy": "vmap", "mesh__data": "2"}
     population = train(tmp_path / "run", **rates)
+    capsys.readouterr()
     assert extract_member([str(population.path), "--member", "1"]) == 0
+    assert "warning" not in capsys.readouterr().err
     run = Run(tmp_path / "run-member-1")
+    assert run.environment["resumed"] == [["form: one of 2 members together, now alone"], []]
     summary, members = run.summary(), (population.summary() or {})["members"]
     assert summary is not None and summary["params_sha256"] == members[1]["params_sha256"]
     assert summary["guarantee"].startswith("weaker: ")
