@@ -24,7 +24,7 @@ from dlvr_jax.random_key import key_of
 from dlvr_jax.schema import Between, Number
 from dlvr_jax.tasks.diffusion_bound import evenly_spread, last_term, prior_term, step_term
 from dlvr_jax.tasks.image_quality import DIRECTIONS, image_quality, quality_table
-from dlvr_jax.tasks.sampling.diffusion_network import Labels, Network, agreements, generated, way
+from dlvr_jax.tasks.sampling.diffusion_network import Labels, Network, agreements, generated_path
 from dlvr_jax.tasks.sampling.diffusion_process import Images, Prediction, Process, Times
 from dlvr_jax.tasks.sampling.diffusion_sampling import Draws, Route, draws, first_noise, sampled
 from dlvr_jax.tasks.shown import diffusion as pictures
@@ -216,8 +216,7 @@ class Diffusion:
         keys = draws(Keys(seed, 0).shared(Purpose.SAMPLING), jnp.arange(count))
         strength = self.network.guided(state, self.guidance if guidance is None else guidance)
         arguments = first_noise(keys, self.image_shape), keys, labels
-        images = generated(self.network, route, state, *arguments, strength)
-        path, guesses = way(self.network, route, state, *jax.tree.map(lambda row: row[:STRIP], arguments), strength)
+        images, path, guesses = generated_path(self.network, route, STRIP, state, *arguments, strength)
         captions = () if labels is None else tuple(self._name(label) for label in np.asarray(labels).tolist())
         return {
             "samples": Shown(np.asarray(images), captions, "Samples"),

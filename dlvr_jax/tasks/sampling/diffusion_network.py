@@ -136,12 +136,20 @@ def generated(
     return as_bytes(sampled(route, network.denoiser(state, labels, guidance), x, keys))
 
 
-@partial(jax.jit, static_argnums=(0, 1))
-def way(
-    network: Network, route: Route, state: State, x: Images, keys: Draws, labels: Labels, guidance: Number | None
-) -> tuple[Path, Path]:
-    """x after each step of the route, and what was taken for the image before it."""
-    return sampled_path(route, network.denoiser(state, labels, guidance), x, keys)
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def generated_path(
+    network: Network,
+    route: Route,
+    first: int,
+    state: State,
+    x: Images,
+    keys: Draws,
+    labels: Labels,
+    guidance: Number | None,
+) -> tuple[Bytes, Path, Path]:
+    """The same, and the way of the `first` of them: x after each step, and what was taken for the image before it."""
+    images, path, guesses = sampled_path(route, network.denoiser(state, labels, guidance), x, keys, first)
+    return as_bytes(images), path, guesses
 
 
 def agreements(

@@ -27,7 +27,7 @@ Denoiser = Callable[[Images, Times], Images]
 Draws = Key[Array, " batch"]  # the key of each image
 DDIM_STEPS = 50  # by default
 
-Path = Float[Array, "steps batch height width channels"]
+Path = Float[Array, "steps shown height width channels"]
 
 
 @dataclass(frozen=True)
@@ -74,10 +74,12 @@ def sampled(route: Route, denoise: Denoiser, x: Images, keys: Draws) -> Images:
     return _walked(route, denoise, x, keys, lambda x, guess: None)[0]
 
 
-def sampled_path(route: Route, denoise: Denoiser, x: Images, keys: Draws) -> tuple[Path, Path]:
-    """x after each step, and what the denoiser took for the image before it."""
-    path: tuple[Path, Path] = _walked(route, denoise, x, keys, lambda x, guess: (x, guess))[1]
-    return path
+def sampled_path(
+    route: Route, denoise: Denoiser, x: Images, keys: Draws, first: int | None = None
+) -> tuple[Images, Path, Path]:
+    """The images; and of the `first` of them x after each step, and what the denoiser took for the image before it."""
+    images, (path, guesses) = _walked(route, denoise, x, keys, lambda x, guess: (x[:first], guess[:first]))
+    return images, path, guesses
 
 
 def _walked(

@@ -42,9 +42,10 @@ def test_an_image_does_not_depend_on_how_many_there_are() -> None:
 
 def test_the_path_ends_in_the_sample() -> None:
     route = Route.of(PROCESS, "ddim", 10, 0.3)
-    path, guesses = sampled_path(route, smooth, X, KEYS)
-    assert path.shape == guesses.shape == (10, *X.shape)
-    np.testing.assert_allclose(path[-1], sampled(route, smooth, X, KEYS), atol=1e-6)  # two programs: f32 rounding
+    images, path, guesses = sampled_path(route, smooth, X, KEYS, 2)
+    assert path.shape == guesses.shape == (10, 2, *X.shape[1:])
+    np.testing.assert_array_equal(path[-1], images[:2])
+    np.testing.assert_allclose(images, sampled(route, smooth, X, KEYS), atol=1e-6)  # two programs: f32 rounding
     np.testing.assert_allclose(path[-1], guesses[-1], atol=1e-5)  # the last step goes all the way to the guess
 
 
@@ -118,7 +119,7 @@ def test_every_step_is_that_of_diffusers(kind: str, steps: int, eta: float, monk
         eps = 0.9 * x / jnp.sqrt(1 + x**2) + 0.1 * jnp.sin(times.astype(jnp.float32))[:, None, None, None]
         return PROCESS.image("eps", eps, x, times)
 
-    path, _ = jax.jit(lambda x: sampled_path(route, guess, x, KEYS))(X)
+    _, path, _ = jax.jit(lambda x: sampled_path(route, guess, x, KEYS))(X)
     before = np.concatenate([np.asarray(X)[None], np.asarray(path)[:-1]])
     for number in sorted({0, 1, steps // 2, steps - 2, steps - 1}):
         x, time = before[number], int(route.times[number])
