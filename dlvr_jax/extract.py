@@ -34,8 +34,8 @@ class Place:
 
 def start_of(population: Run, experiment: Experiment, k: int, folder: Path) -> Start:
     """What the member's training would have started from alone, on one device."""
-    shared = (VARY, "population.", "mesh.")  # over the devices of `mesh` were the members
-    flat = {key: value for key, value in experiment.flat.items() if not key.startswith(shared)}
+    of_the_population = (VARY, "population.", "mesh.")  # the mesh was for sharing out the members
+    flat = {key: value for key, value in experiment.flat.items() if not key.startswith(of_the_population)}
     flat |= {"seed": experiment.seeds[k], **experiment.varied(k)}
     whole, recorded = complete(flat, {}), population.record["origin"]
     origin = {key: recorded.get(key, "default") if key in flat else "default" for key in whole.flat}

@@ -9,6 +9,7 @@ from dlvr_jax import guarantee, processes
 from dlvr_jax.build import Experiment
 from dlvr_jax.displays import Display
 from dlvr_jax.members import summaries, table
+from dlvr_jax.metrics.mean import mean_of
 from dlvr_jax.reporting import console
 from dlvr_jax.run import Run
 from dlvr_jax.tasks.task import State, as_evaluated
@@ -16,7 +17,7 @@ from dlvr_jax.training.checkpoint import tree_digest
 from dlvr_jax.training.compile_count import CompileCount
 from dlvr_jax.training.evaluation import Split, evaluate
 from dlvr_jax.training.loop import SAMPLE_SEED
-from dlvr_jax.training.population import each_member, mean_of
+from dlvr_jax.training.population import each_member
 from dlvr_jax.training.training import Training, chosen_state, which_state
 
 
@@ -79,8 +80,8 @@ def finish(
     if members:
         print_displays({"members": table(members)})
         failed = sum(own["failed"] > 0 for own in members)
-        note = f", of the test without {failed} that failed" if failed else ""
-        tested += f"; above are means over {len(members)} members{note}"
+        over = f"{len(members) - failed} of {len(members)}" if failed else len(members)
+        tested += f"; above are means over {over} members"
     console.print_result(metrics, tested, report, seconds)
 
 

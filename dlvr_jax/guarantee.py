@@ -13,20 +13,20 @@ DECISIVE = ("versions", "device", "cpu", "flags", "form", "data", "git")
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """What differs between two `environment.json` in what decides the bits: 'versions.jax: 0.10.2, now 0.12.0'.
 
-    Sections that only one of them has are not compared. Of CPU devices that are at hand no more than the threads count
-    for nothing: `form` says how many are used. XLA takes a thread for each, so that more of them are more threads.
+    Sections that only one of them has are not compared. A CPU's number of devices is passed over where both numbers are
+    within the threads: `form` records how many are used, and XLA's pool then has as many threads either way.
     """
     sections = [name for name in DECISIVE if name in before and name in now]
     old, new = (flatten({name: each[name] for name in sections}) for each in (before, now))
     return [
         f"{key}: {old.get(key)}, now {new.get(key)}"
         for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key) and not (key == "device.count" and _has_threads(old) and _has_threads(new))
+        if old.get(key) != new.get(key) and not (key == "device.count" and all(map(_within_threads, (old, new))))
     ]
 
 
-def _has_threads(flat: Mapping[str, Any]) -> bool:
-    """Whether each device is one of a CPU, with a thread of its own."""
+def _within_threads(flat: Mapping[str, Any]) -> bool:
+    """Whether there are no more devices of a CPU than threads."""
     known = "device.count" in flat and "cpu.threads" in flat
     return known and flat["device.platform"] == "cpu" and flat["device.count"] <= flat["cpu.threads"]
 

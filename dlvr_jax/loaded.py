@@ -30,7 +30,7 @@ class Loaded:
     """
 
     path: Path
-    source: str  # the config's file, as in `config.json`
+    source: str  # the config's file and its argument: configs/cnn/lenet5_digits.py:tiny
     model: Any  # a Flax module: model.apply({"params": params, **variables}, inputs, train=False)
     params: Params
     variables: Variables

@@ -146,7 +146,7 @@ def _named(where: str) -> dict[str, Any]:
 
 
 def _check_unset(*names: str) -> None:
-    """Raises UserError where one is set that nothing would heed: each of several processes would train it all."""
+    """Raises UserError where one is set that is heeded only beside HOST:PORT."""
     for name in names:
         if value := os.environ.get(name):
             raise UserError(f"{name}={value}: needs {COORDINATOR}=HOST:PORT, where the processes meet; or unset {name}")

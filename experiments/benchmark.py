@@ -65,7 +65,7 @@ def benchmark(argv: Sequence[str]) -> None:
         type=Path,
         metavar="FILE.json",
         help="keep the figures, and a chart beside them, once all are there; a FILE that holds rows that this command "
-        "does not measure again is refused, and rows of one that fails stay in FILE.partial-TIME.json",
+        "does not measure again is refused, and those of a command that fails stay in FILE.partial-TIME.json",
     )
     parser.add_argument("--profile", type=Path, metavar="DIR", help="write a trace of each config's steps there")
     known, rest = parser.parse_known_args(argv)
@@ -96,9 +96,10 @@ def benchmark(argv: Sequence[str]) -> None:
             rows.append(found)
             print(speed.line(found), flush=True)
             keep(found)
-        _print_end(rows)
         if faults:
+            _print_end(rows)
             raise UserError(*faults)
+    _print_end(rows)
     if known.out is not None:
         print(f"figures  {known.out}\nchart    {known.out.with_suffix('.svg')}")
 

@@ -121,7 +121,7 @@ def _print_memory(experiment: Experiment) -> None:
 
 
 def _of_a_member(experiment: Experiment) -> str:
-    """What a population takes is decided by the form that its members are computed in: here is one of them."""
+    """A note for headings: costs are of one member; what all take together depends on their form."""
     return " (one member)" if experiment.flat["population.size"] > 1 else ""
 
 

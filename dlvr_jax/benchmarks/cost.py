@@ -60,9 +60,13 @@ def memory_per_device(experiment: Experiment) -> Memory | None:
 
 
 def compiled_step(experiment: Experiment) -> tuple[Any, tuple[Any, ...]]:
-    """The program that `train` runs of one member, and its arguments in shape: state, resident, payload."""
+    """The program that `train` runs, and its arguments in shape: state, resident, payload.
+
+    Of a population it is that of one member, which is whole on one device.
+    """
     task, abstract, per_call = experiment.task, experiment.abstract_state, experiment.train.steps_per_call
-    placement = Placement.over(experiment.devices, fsdp=experiment.fsdp)
+    devices = 1 if experiment.is_population else experiment.devices
+    placement = Placement.over(devices, fsdp=experiment.fsdp)
     state = jax.tree.map(_placed, abstract, placement.places(abstract, task.micro))
     arguments = (state, *_resident_and_payload(experiment, placement))
     return train_program(task, per_call, *arguments), arguments

@@ -19,7 +19,9 @@ _STARTED = "MEASURED_SINCE"  # when a side was started
 
 
 class Side:
-    """A process that was started and has said what it is: `told`. It is added to `processes` before it says so.
+    """A process that was started and has said what it is: `told`.
+
+    Its process is added to `processes` as soon as it runs, so that another thread can kill it.
 
     Raises:
         UserError: it ended instead; with the last line that it wrote to stderr.

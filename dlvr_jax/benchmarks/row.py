@@ -205,8 +205,9 @@ def measured(
             try:
                 wait(waiting.values())
             except BaseException:  # else the pool would wait until they are compiled
-                for process in processes:
-                    process.kill()
+                while wait(waiting.values(), 0.1).not_done:
+                    for process in processes:
+                        process.kill()
                 raise
             for name, pair in waiting.items():
                 try:

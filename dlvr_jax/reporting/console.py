@@ -1,7 +1,8 @@
 """What a terminal shows: progress and warnings on stderr, results on stdout."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
@@ -109,32 +110,19 @@ class Progress:
         return (monotonic() - self._clock[1]) / (self._step - self._clock[0]) * (self._total - self._step)
 
 
-class Activity:
-    """What is being done now, where nothing else is shown: redrawn in place on a terminal and gone at the end, a line
-    each anywhere else.
+@contextmanager
+def activity() -> Iterator[Callable[[str], None]]:
+    """Gives what shows a line of what is being done now, in the place of the line before, and gone at the end.
+
+    Where stderr is no terminal, each stays as a line of its own.
     """
-
-    def __init__(self) -> None:
-        self._console = _console(stderr=True)
-        self._live = _live(self._console, transient=True)
-
-    def __enter__(self) -> "Activity":
-        if self._live:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live:
-            self._live.stop()
-
-    def show(self, line: str) -> None:
-        """In the place of the line before."""
-        if self._live:
-            self._live.update(Text(line, no_wrap=True, overflow="ellipsis"), refresh=True)
-        else:
-            self._console.print(Text(line), soft_wrap=True)
+    console = _console(stderr=True)
+    live = _live(console, transient=True)
+    if live is None:
+        yield lambda line: console.print(Text(line), soft_wrap=True)
+        return
+    with live:
+        yield lambda line: live.update(Text(line, no_wrap=True, overflow="ellipsis"), refresh=True)
 
 
 def warn(line: str) -> None:

@@ -4,14 +4,14 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from statistics import fmean
 from typing import Any
 
 from dlvr_jax.atomic_write import write_text
+from dlvr_jax.metrics.mean import mean_of
 from dlvr_jax.reporting.blocks import blocks
 from dlvr_jax.reporting.charts import bookkeeping_charts, learning_charts
 from dlvr_jax.reporting.page import rendered
-from dlvr_jax.reporting.readable import duration, headline, label, number
+from dlvr_jax.reporting.readable import NOT_METRICS, duration, headline, label, number
 from dlvr_jax.run import Run
 
 _DISPLAYS = 1_300_000  # bytes for all displays; charts and tables are small beside them
@@ -52,7 +52,7 @@ def _page(run: Run) -> dict[str, Any]:
     name = PurePath(record["config_file"]).stem + (f":{record['argument']}" if record["argument"] else "")
     step = summary["step"] if summary else max((line["step"] for line in lines), default=0)
     shown = run.displays()
-    members = {name: shown.pop(name) for name in ("members",) if name in shown}
+    members = {"members": shown.pop("members")} if "members" in shown else {}
     return {
         "name": name,
         "config_file": record["config_file"],
@@ -104,13 +104,12 @@ def _tiles(
 def _latest(lines: Sequence[Mapping[str, Any]]) -> dict[str, object]:
     """The last figures of the validation split, or of training before there are any; means over members."""
     for split in ("validation", "train"):
-        last: list[dict[str, Any]] = [
-            headline({name: value for name, value in line.items() if name not in ("step", "split", "member")})
-            for line in {line.get("member"): line for line in lines if line["split"] == split}.values()
-        ]
-        if last:
-            common = [name for name in last[0] if all(name in own for own in last)]
-            return {f"{split}/{name}": fmean(own[name] for own in last) for name in common}
+        last = {line.get("member"): line for line in lines if line["split"] == split}
+        mean = mean_of(
+            [{name: value for name, value in line.items() if name not in NOT_METRICS} for line in last.values()]
+        )
+        if mean:
+            return {f"{split}/{name}": value for name, value in headline(mean).items()}
     return {}
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from numbers import Integral, Real
 
 # What every run logs besides what it learns: charted apart, never a headline.
+NOT_METRICS = ("step", "split", "member")  # of a line of metrics.jsonl: where it belongs
 BOOKKEEPING = ("learning_rate", "gradient_norm", "update_norm", "parameter_norm", "seconds", "examples_per_second")
 
 

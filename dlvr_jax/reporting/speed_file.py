@@ -44,11 +44,12 @@ def kept(
         yield keep
         _check_replaced(out, flags, compared)  # again, since another command may have ended meanwhile
     except BaseException:
-        if rows:
-            tell(f"not all was measured: the rows so far are in {partial}, and {out} is as it was")
+        if partial.exists():
+            tell(f"{out} is as it was; the rows that were measured are in {partial}")
         raise
+    chart = speed.chart(rows)
     os.replace(partial, out)
-    write_text(out.with_suffix(".svg"), speed.chart(rows))
+    write_text(out.with_suffix(".svg"), chart)
 
 
 def _check_replaced(out: Path, flags: Mapping[str, Mapping[str, str]], compared: bool) -> None:

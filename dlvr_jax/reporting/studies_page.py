@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -27,19 +28,21 @@ class Study:
     def points(self) -> list[dict[str, Any]]:
         """As they were asked for; those of a search from best to worst, the best ten."""
         points: list[dict[str, Any]] = self.found["points"]
-        many = len(points) > 20
-        ranked = [point for point in points if point["rank"] is not None]
-        return sorted(ranked, key=lambda point: point["rank"])[:10] if many else points
+        return self._ranked[:10] if len(points) > 20 else points
 
     @property
     def best(self) -> str | None:
         """What the best point has reached on validation, and what it is; None where no point has a value."""
-        ranked = [point for point in self.found["points"] if point["rank"] is not None]
-        if not ranked:
+        if not self._ranked:
             return None
-        point = min(ranked, key=lambda point: point["rank"])
+        point = self._ranked[0]
         value = Spread.over([each["value"] for each in point["trainings"] if each["value"] is not None])
         return f"{self.found['metric']} {value}, best of {len(self.found['points'])}: {self.label(point)}"
+
+    @property
+    def _ranked(self) -> list[dict[str, Any]]:
+        """From best to worst, those that have a rank."""
+        return sorted((point for point in self.found["points"] if point["rank"] is not None), key=itemgetter("rank"))
 
     @property
     def keys(self) -> list[str]:

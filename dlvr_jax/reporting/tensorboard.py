@@ -12,9 +12,8 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
+from dlvr_jax.reporting.readable import NOT_METRICS
 from dlvr_jax.run import Run
-
-_NOT_METRICS = ("step", "split", "member")
 
 
 class TensorBoard:
@@ -46,7 +45,7 @@ class TensorBoard:
             self._writers[folder] = event_files.EventsWriter(str(folder / "events"))
         event = proto.Event(step=line["step"], wall_time=time.time() if wall_time is None else wall_time)
         for name, value in line.items():
-            if name not in _NOT_METRICS and isinstance(value, int | float):
+            if name not in NOT_METRICS and isinstance(value, int | float):
                 event.summary.value.add(tag=name, simple_value=value)
         self._writers[folder].write_event(event)
         self._writers[folder].flush()

@@ -14,6 +14,7 @@ import numpy as np
 from dlvr_jax import processes
 from dlvr_jax.data.prefetch import payloads
 from dlvr_jax.errors import UserError, blamed
+from dlvr_jax.metrics.mean import mean_of
 from dlvr_jax.reporting.console import Progress, warn
 from dlvr_jax.reporting.tensorboard import TensorBoard
 from dlvr_jax.tasks.task import as_evaluated, evaluated
@@ -21,7 +22,7 @@ from dlvr_jax.training.cadence import due
 from dlvr_jax.training.checkpoint import Checkpoints, clean, named_leaves, remove, restore, steps
 from dlvr_jax.training.compiled import non_finite_program, train_program
 from dlvr_jax.training.evaluation import add_up, evaluate
-from dlvr_jax.training.population import each_member, mean_of
+from dlvr_jax.training.population import each_member
 from dlvr_jax.training.signals import Interrupt, interruptible
 from dlvr_jax.training.training import Memory, Training, remember_best
 

@@ -125,12 +125,6 @@ def each_member(
         yield member(state, k), {name: (top[k], below[k]) for name, (top, below) in sums.items()}, own
 
 
-def mean_of(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Over the members; a metric that some lack is left out."""
-    common = [name for name in metrics[0] if all(name in own for own in metrics)] if metrics else []
-    return {name: float(np.mean([own[name] for own in metrics])) for name in common}
-
-
 def member(tree: Any, number: int) -> Any:
     """One member of a state, or of any tree whose leaves have the member axis in front: as if it had trained alone."""
     return jax.tree.map(lambda leaf: leaf[number], tree)

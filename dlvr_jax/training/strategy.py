@@ -9,7 +9,7 @@ from typing import Any, get_args
 import jax
 
 from dlvr_jax.data.batches import Batches
-from dlvr_jax.reporting.console import Activity
+from dlvr_jax.reporting.console import activity
 from dlvr_jax.sections import Strategy
 from dlvr_jax.training.compiled import train_program
 from dlvr_jax.training.evaluation import Split
@@ -44,18 +44,18 @@ def forms(size: int, devices: int, at_most: int) -> list[Form]:
 def measure(
     population: Callable[[Form], Population], tried: list[Form], per_call: int, state: Any, batches: Batches
 ) -> dict[Form, float]:
-    """Seconds a step of each form, the median of a few calls, and says which it is at; the state is left as it is.
+    """Seconds a step of each form, the median of a few calls; the state is left as it is. Shows what is being measured.
 
     To unroll takes about as many times longer to compile than `map` as a device has members: not where that is long.
     """
     seconds: dict[Form, float] = {}
     compiling: dict[Form, float] = {}
-    with Activity() as activity:
+    with activity() as show:
         for number, form in enumerate(tried, start=1):
             one = population(form)
             if form.strategy == "unroll" and compiling[Form("map", form.devices)] * one.size / form.devices > LONGEST:
                 continue
-            activity.show(f"measuring how to compute {one.size} members, {number} of {len(tried)}: {form}")
+            show(f"measuring how to compute {one.size} members, {number} of {len(tried)}: {form}")
             started = time.perf_counter()
             step = _step(one, form, per_call, state, batches)
             compiling[form] = time.perf_counter() - started

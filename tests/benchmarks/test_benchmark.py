@@ -56,19 +56,29 @@ def test_a_config_that_cannot_be_built_is_named(tmp_path) -> None:
     assert not out.exists()
 
 
-@pytest.mark.parametrize(("number", "when"), [(signal.SIGTERM, 0), (signal.SIGINT, 1)], ids=["compiling", "measuring"])
-def test_a_signal_leaves_no_folder_behind(tmp_path, number: signal.Signals, when: int) -> None:
+def test_a_file_stays_as_it_was_where_a_config_fails(tmp_path, monkeypatch) -> None:
+    out = tmp_path / "speed.json"
+    known = json.loads((config.ROOT / "docs/results/benchmark/cpu.json").read_text())["rows"][0]
+    found = [(MOONS, known | {"environment": {}}), (MOONS, UserError("too large"))]
+    monkeypatch.setattr("experiments.benchmark.measured", lambda *_: (each for each in found))
+    with pytest.raises(UserError, match="too large"):
+        benchmark([MOONS, "--out", str(out)])
+    assert not out.exists() and list(tmp_path.glob("speed.partial-*.json"))
+
+
+@pytest.mark.parametrize(("sent", "lines"), [(signal.SIGTERM, 0), (signal.SIGINT, 1)], ids=["compiling", "measuring"])
+def test_a_signal_ends_it_at_once_and_leaves_no_folder_behind(tmp_path, sent: signal.Signals, lines: int) -> None:
     command = [sys.executable, "-m", "experiments", "benchmark", MOONS]
     environment = {**os.environ, "PYTHONPATH": str(config.ROOT), "TMPDIR": str(tmp_path)}
     with subprocess.Popen(command, cwd=config.ROOT, env=environment, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         while not list(tmp_path.iterdir()) and process.poll() is None:
             time.sleep(0.01)
-        told = [process.stderr.readline() for _ in range(when)]
-        process.send_signal(number)
+        told = [process.stderr.readline() for _ in range(lines)]
+        process.send_signal(sent)
         rest = process.stderr.read()
-    assert process.returncode == 128 + number, rest
-    assert all("is compiled" in line for line in told) and "Traceback" not in rest
+    assert process.returncode == 128 + sent, rest
+    assert all("is compiled" in line for line in told) and "is compiled" not in rest and "Traceback" not in rest
     assert not list(tmp_path.iterdir())
 
 

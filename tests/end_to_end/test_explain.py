@@ -68,7 +68,8 @@ def test_no_data_is_fetched_or_prepared(explained) -> None:
 
 
 def test_costs_of_a_population_are_told_as_those_of_one_member(call: Launch) -> None:
-    alone, member = (call("explain", f"{FASHION}:tiny", f"--config.population.size={size}").stdout for size in (1, 3))
+    flags = ["--config.population.size=4", "--config.mesh.data=2"]  # which shares out the members, each whole
+    alone, member = (call("explain", f"{FASHION}:tiny", *given).stdout for given in ([], flags))
     assert "memory (one member) of" in member and "(one member)" not in alone
     assert row(alone, "together") == row(member, "together")
 

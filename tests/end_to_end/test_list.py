@@ -94,6 +94,14 @@ def test_a_damaged_result_is_named_after_the_table(project: Path, capsys: pytest
     assert row(capsys.readouterr().out, "lenet5_digits")[-1] == "-"
 
 
+def test_a_damaged_study_hides_no_result(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "docs" / "results" / "studies").mkdir()
+    (project / "docs" / "results" / "studies" / "e5_3_rates.json").write_text("{")
+    with pytest.raises(UserError, match=r"e5_3_rates\.json"):
+        list_configs([])
+    assert row(capsys.readouterr().out, "lenet5_digits")[-1].startswith("accuracy 0.9883")
+
+
 def test_on_80_columns_nothing_is_wider(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

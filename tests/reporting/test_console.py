@@ -25,10 +25,10 @@ with Progress(200) as progress:
         time.sleep(0.002)
 """
 ACTIVITY = """
-from dlvr_jax.reporting.console import Activity
-with Activity() as activity:
-    activity.show("measuring [x]")
-    activity.show("still " + 30 * "measuring ")
+from dlvr_jax.reporting.console import activity
+with activity() as show:
+    show("measuring [x]")
+    show("still " + 30 * "measuring ")
 """
 UPDATES = """
 import time

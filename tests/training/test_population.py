@@ -116,7 +116,8 @@ def test_a_member_that_is_not_finite_stays_as_it_was_and_the_others_go_on(
     flags = {"optimizer__name": "sgd", "population__size": "2", "population__strategy": "vmap"}
     rates = "population__vary__optimizer__learning_rate"
     run = train(tmp_path / "run", **flags, **{rates: "0.01,1e38"})
-    assert "member 1: step" in capsys.readouterr().err
+    printed, errors = capsys.readouterr()
+    assert "member 1: step" in errors
     summary, other = run.summary(), train(tmp_path / "other", **flags, **{rates: "0.01,0.02"}).summary()
     assert summary is not None and other is not None
     well, ill = summary["members"]
@@ -125,6 +126,7 @@ def test_a_member_that_is_not_finite_stays_as_it_was_and_the_others_go_on(
     leaves, _ = read(run.checkpoints / "16")
     assert all(np.isfinite(leaf).all() for name, leaf in leaves.items() if "params" in name)
     assert summary["metrics"]["test/accuracy"] == well["metrics"]["test/accuracy"]
+    assert "above are means over 1 of 2 members" in printed
 
 
 def test_a_population_of_a_task_that_shows_samples_is_trained_without_them(tmp_path: Path) -> None:
@@ -169,6 +171,12 @@ def test_a_member_taken_out_is_a_run_of_its_own(tmp_path: Path, capsys: pytest.C
     assert json.dumps(alone.config, sort_keys=True) == json.dumps(run.config, sort_keys=True)
     assert steps(run.checkpoints) == [16]
     assert run.record["extracted"] == [{"run": str(population.path.resolve()), "member": 1}]
+
+
+def test_a_run_alone_that_goes_on_alone_is_under_no_other_environment(tmp_path: Path) -> None:
+    run, alone = train(tmp_path / "run", until=8), start(tmp_path / "alone")
+    gather([Place(run, None)], alone)
+    assert Run(alone.folder).environment["resumed"] == []
 
 
 def test_members_of_several_populations_go_on_together(tmp_path: Path) -> None:
