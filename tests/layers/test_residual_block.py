@@ -10,6 +10,7 @@ import pytest
 
 from dlvr_jax.layers.image_attention import SqueezeExcite
 from dlvr_jax.layers.residual_block import BasicBlock, Bottleneck, batch_norm
+from tests.initialised import initialised
 
 BLOCKS = (BasicBlock, Bottleneck)
 
@@ -23,14 +24,14 @@ def normal(seed: int, *shape: int) -> jax.Array:
 def test_a_block_that_starts_as_its_shortcut_is_it(block, stride: int) -> None:
     x = normal(0, 2, 6, 6, 8)
     model = block(8, stride, "identity", zero_init=True)
-    y = model.apply(jax.jit(partial(model.init, train=False))(jax.random.key(1), x), x, train=False)
+    y = model.apply(initialised(model, x, seed=1), x, train=False)
     np.testing.assert_array_equal(y, nn.relu(x[:, ::stride, ::stride]))
 
 
 def test_the_identity_fills_new_maps_with_zeros() -> None:
     x = normal(0, 2, 7, 7, 3)
     model = BasicBlock(5, 2, "identity", zero_init=True)
-    y = model.apply(jax.jit(partial(model.init, train=False))(jax.random.key(1), x), x, train=False)
+    y = model.apply(initialised(model, x, seed=1), x, train=False)
     np.testing.assert_array_equal(y[..., :3], nn.relu(x[:, ::2, ::2]))
     assert (y[..., 3:] == 0).all() and y.shape == (2, 4, 4, 5)
 
@@ -51,7 +52,7 @@ def test_only_a_projection_has_parameters(block) -> None:
 def test_attention_acts_before_the_sum(block) -> None:
     x = normal(0, 2, 6, 6, 8)
     plain = block(8, zero_init=False)
-    variables = jax.jit(partial(plain.init, train=False))(jax.random.key(1), x)
+    variables = initialised(plain, x, seed=1)
 
     class Half(nn.Module):
         @nn.compact

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dlvr_jax.models.attention.encoder_decoder import EncoderDecoder
+from tests.initialised import initialised
 
 FORMS = [*((form, "lstm") for form in ("none", "bahdanau", "luong_dot", "luong_general")), ("bahdanau", "gru")]
 every_form = pytest.mark.parametrize(("attention", "cell"), FORMS, ids=["-".join(form) for form in FORMS])
@@ -35,7 +36,7 @@ def call(network: EncoderDecoder, method: str | None = None, **options):
 @lru_cache
 def params_of(network: EncoderDecoder):
     source, target = example()
-    params = jax.jit(partial(network.init, train=False))(jax.random.key(1), source, LENGTHS, target)
+    params = initialised(network, source, LENGTHS, target, seed=1)
     return jax.tree.map(lambda leaf: 2 * leaf, params)  # away from small: attention that differs from the mean
 
 

@@ -10,6 +10,7 @@ from jax.test_util import check_grads
 from scipy.signal import correlate2d
 
 from dlvr_jax.models.cnn.lenet5 import LeNet5
+from tests.initialised import initialised
 
 LAYOUTS = ("1998", "modern")
 both_layouts = pytest.mark.parametrize("layout", LAYOUTS)
@@ -22,7 +23,7 @@ def images_of(side: int, batch: int = 2, channels: int = 1) -> jax.Array:
 def model_of(layout: str, images: jax.Array, **fields):
     """The model, and its variables with biases that are not zero."""
     model = LeNet5(10, layout, **fields)
-    variables = jax.jit(partial(model.init, train=False))(jax.random.key(0), images)
+    variables = initialised(model, images)
     return model, jax.tree.map(lambda leaf: leaf + 0.05 * jnp.sin(jnp.arange(leaf.size)).reshape(leaf.shape), variables)
 
 
@@ -193,5 +194,5 @@ def test_bfloat16_arithmetic_keeps_float32_parameters_and_logits(layout: str) ->
 def test_the_signal_keeps_its_scale(layout: str) -> None:
     images = images_of(32, batch=64)
     model = LeNet5(10, layout)
-    logits = model.apply(jax.jit(partial(model.init, train=False))(jax.random.key(0), images), images, train=False)
+    logits = model.apply(initialised(model, images), images, train=False)
     assert 0.1 < float(logits.std()) < 3  # neither vanished nor blown up after five layers

@@ -1,13 +1,12 @@
 """The small VGG: counts by formula, shapes, batch statistics, dropout, bfloat16."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from dlvr_jax.models.cnn.small_vgg import SmallVGG
+from tests.initialised import initialised
 
 
 def images_of(batch: int = 4, side: int = 12, channels: int = 1) -> jax.Array:
@@ -15,10 +14,6 @@ def images_of(batch: int = 4, side: int = 12, channels: int = 1) -> jax.Array:
 
 
 SMALL = SmallVGG(5, widths=(4, 6))
-
-
-def variables_of(model: SmallVGG, images: jax.Array):
-    return jax.jit(partial(model.init, train=False))(jax.random.key(0), images)
 
 
 def count(widths: tuple[int, ...], channels: int, classes: int) -> int:
@@ -47,13 +42,13 @@ def test_the_default_has_the_count_that_its_header_states() -> None:
 @pytest.mark.parametrize(("side", "channels"), [(12, 1), (13, 3), (4, 1)])
 def test_any_size_and_channels_give_finite_logits(side: int, channels: int) -> None:
     images = images_of(4, side, channels)
-    logits = SMALL.apply(variables_of(SMALL, images), images, train=False)
+    logits = SMALL.apply(initialised(SMALL, images), images, train=False)
     assert logits.shape == (4, 5) and np.isfinite(logits).all()
 
 
 def test_training_updates_the_batch_statistics_and_evaluation_uses_them() -> None:
     images = 3 + images_of()
-    variables = variables_of(SMALL, images)
+    variables = initialised(SMALL, images)
     _, after = SMALL.apply(variables, images, train=True, mutable=["batch_stats"])
     conv = jax.lax.conv(
         images.transpose(0, 3, 1, 2), variables["params"]["conv1_1"]["kernel"].transpose(3, 2, 0, 1), (1, 1), "SAME"
@@ -69,7 +64,7 @@ def test_training_updates_the_batch_statistics_and_evaluation_uses_them() -> Non
 
 def test_dropout_takes_traced_rates_under_vmap() -> None:
     images = images_of()
-    variables = variables_of(SMALL, images)
+    variables = initialised(SMALL, images)
 
     def logits(rate):
         return SMALL.apply(
@@ -86,7 +81,7 @@ def test_dropout_takes_traced_rates_under_vmap() -> None:
 def test_bfloat16_arithmetic_keeps_everything_else_float32() -> None:
     images = images_of()
     model = SmallVGG(5, widths=(4, 6), dtype=jnp.bfloat16)
-    variables = variables_of(model, images)
+    variables = initialised(model, images)
     logits, after = model.apply(variables, images, train=True, mutable=["batch_stats"])
     assert logits.dtype == jnp.float32
     assert {leaf.dtype for leaf in jax.tree.leaves((variables, after))} == {jnp.dtype("float32")}
@@ -94,7 +89,7 @@ def test_bfloat16_arithmetic_keeps_everything_else_float32() -> None:
 
 def test_every_parameter_gets_a_gradient() -> None:
     images = images_of(8)
-    variables = variables_of(SMALL, images)
+    variables = initialised(SMALL, images)
 
     def loss(params):
         return jnp.sin(
@@ -106,7 +101,7 @@ def test_every_parameter_gets_a_gradient() -> None:
 
 def test_the_features_make_the_logits() -> None:
     images = images_of()
-    variables = variables_of(SMALL, images)
+    variables = initialised(SMALL, images)
     logits, sown = SMALL.apply(variables, images, train=False, mutable=["intermediates"])
     (features,) = sown["intermediates"]["features"]
     output = variables["params"]["output"]

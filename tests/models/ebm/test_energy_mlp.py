@@ -1,11 +1,10 @@
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from dlvr_jax.models.ebm.energy_mlp import EnergyMLP
+from tests.initialised import initialised
 
 FORMS = ("linear", "quadratic", "mlp")
 POINTS = jax.random.normal(jax.random.key(0), (50, 2))
@@ -13,7 +12,7 @@ POINTS = jax.random.normal(jax.random.key(0), (50, 2))
 
 def energies_of(form: str, **fields):
     model = EnergyMLP(num_classes=3, form=form, **fields)
-    variables = jax.jit(partial(model.init, train=False))(jax.random.key(1), POINTS)
+    variables = initialised(model, POINTS, seed=1)
     return lambda x: model.apply(variables, x, train=False), variables
 
 

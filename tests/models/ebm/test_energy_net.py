@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from dlvr_jax.models.ebm.energy_net import EnergyNet
+from tests.initialised import initialised
 
 IMAGES = jax.random.uniform(jax.random.key(0), (6, 28, 28, 1), minval=-1, maxval=1)
 
 
 def net_of(**fields):
     model = EnergyNet(**fields)
-    return model, jax.jit(partial(model.init, train=False))(jax.random.key(1), IMAGES)
+    return model, initialised(model, IMAGES, seed=1)
 
 
 def test_parameters_are_those_of_the_layout() -> None:

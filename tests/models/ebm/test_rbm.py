@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dlvr_jax.models.ebm.rbm import RBM
+from tests.initialised import initialised
 
 VISIBLE, HIDDEN = 4, 3
 MODEL = RBM(sample_shape=(2, 2, 1), hidden=HIDDEN)
@@ -88,7 +89,7 @@ def test_gibbs_tells_the_probabilities_that_it_drew_from() -> None:
 def test_parameters_and_types() -> None:
     model = RBM(sample_shape=(8, 8, 1), hidden=128, dtype=jnp.bfloat16)
     images = jnp.ones((3, 64))
-    params = jax.jit(partial(model.init, train=False))(jax.random.key(0), images)["params"]
+    params = initialised(model, images)["params"]
     assert sum(leaf.size for leaf in jax.tree.leaves(params)) == 64 * 128 + 64 + 128
     assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype("float32")}
     energy = model.apply({"params": params}, images, train=False)

@@ -1,7 +1,5 @@
 """The GANs: counts by formula, shapes, ranges, statistics, initial values, precision."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +9,7 @@ from dlvr_jax.layers.strided_convolution import TransposedConv
 from dlvr_jax.models.gan.dcgan import DCGAN
 from dlvr_jax.models.gan.mlp_gan import MLPGAN
 from dlvr_jax.models.gan.wgan_gp import WGANGP
+from tests.initialised import initialised
 
 SHAPE = (8, 12, 3)
 IMAGE_GANS = {
@@ -31,7 +30,7 @@ def images_of(count: int = 4) -> jax.Array:
 
 def variables_of(model, z: jax.Array | None = None, examples: jax.Array | None = None):
     z, examples = z_of() if z is None else z, images_of() if examples is None else examples
-    return jax.jit(partial(model.init, train=False))(jax.random.key(0), z, examples)
+    return initialised(model, z, examples)
 
 
 def count(model, shape: tuple[int, ...]) -> dict[str, int]:

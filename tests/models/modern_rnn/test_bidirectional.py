@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dlvr_jax.models.modern_rnn.bidirectional import Tagger, TextClassifier, pooled
+from tests.initialised import initialised
 
 WORDS, BATCH, VOCABULARY = 7, 3, 11
 LENGTHS = jnp.array([7, 1, 4])
@@ -32,7 +33,7 @@ def tokens_of(seed: int = 1, words: int = WORDS) -> jax.Array:
 @cache
 def variables_of(model):
     """With biases that are not zero."""
-    variables = jax.jit(partial(model.init, train=False))(jax.random.key(0), tokens_of(), LENGTHS)
+    variables = initialised(model, tokens_of(), LENGTHS)
     return jax.tree.map(lambda leaf: leaf + 0.05 * jnp.sin(jnp.arange(leaf.size)).reshape(leaf.shape), variables)
 
 

@@ -1,7 +1,5 @@
 """LSTM and GRU as language models: counts, causality, carries, tied logits, bfloat16."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +9,7 @@ from hypothesis import strategies as st
 
 from dlvr_jax.models.modern_rnn.gru import GRU
 from dlvr_jax.models.modern_rnn.lstm import LSTM
+from tests.initialised import initialised
 
 VOCABULARY, LENGTH = 11, 9
 every_model = pytest.mark.parametrize("model", [LSTM(VOCABULARY, 6, 8), GRU(VOCABULARY, 6, 8)])
@@ -22,7 +21,7 @@ def tokens_of(seed: int = 0, rows: int = 2) -> jax.Array:
 
 
 def variables_of(model):
-    return jax.jit(partial(model.init, train=False))(jax.random.key(1), tokens_of())
+    return initialised(model, tokens_of(), seed=1)
 
 
 @every_model

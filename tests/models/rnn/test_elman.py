@@ -1,13 +1,12 @@
 """Elman's network against PyTorch's, its truncation by gradients, its shapes."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from dlvr_jax.models.rnn.elman import Elman
+from tests.initialised import initialised
 
 
 def history_of(length: int = 9, batch: int = 3, channels: int = 2) -> jax.Array:
@@ -16,12 +15,12 @@ def history_of(length: int = 9, batch: int = 3, channels: int = 2) -> jax.Array:
 
 def variables_of(model: Elman, history: jax.Array):
     """With biases that are not zero."""
-    variables = jax.jit(partial(model.init, train=False))(jax.random.key(0), history)
+    variables = initialised(model, history)
     return jax.tree.map(lambda leaf: leaf + 0.05 * jnp.sin(jnp.arange(leaf.size)).reshape(leaf.shape), variables)
 
 
 def test_it_has_the_parameters_of_the_formula() -> None:
-    params = jax.jit(partial(Elman(7, width=32).init, train=False))(jax.random.key(0), history_of(channels=1))["params"]
+    params = initialised(Elman(7, width=32), history_of(channels=1))["params"]
     assert sum(leaf.size for leaf in jax.tree.leaves(params)) == 32 * 1 + 32 + 32 * 32 + 32 * 7 + 7
 
 
