@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from threading import Lock
 from typing import IO, Any
 
 from dlvr_jax.errors import UserError
@@ -18,18 +19,43 @@ from dlvr_jax.errors import UserError
 _STARTED = "MEASURED_SINCE"  # when a side was started
 
 
+class Processes:
+    """Those that threads have started and wait for: an error kills them, and what is added later, so that all ends."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._all: list[subprocess.Popen[str]] = []
+        self._ended = False
+
+    def add(self, process: subprocess.Popen[str]) -> None:
+        """One that has just been started."""
+        with self._lock:
+            self._all.append(process)
+            if self._ended:
+                process.kill()
+
+    def __enter__(self) -> "Processes":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            return
+        with self._lock:
+            self._ended = True
+            for process in self._all:
+                process.kill()
+
+
 class Side:
     """A process that was started and has said what it is: `told`.
 
-    Its process is added to `processes` as soon as it runs, so that another thread can kill it.
+    Its process is added to `processes` as soon as it runs, so that an error elsewhere ends it.
 
     Raises:
         UserError: it ended instead; with the last line that it wrote to stderr.
     """
 
-    def __init__(
-        self, command: Sequence[str], environment: Mapping[str, str], processes: list[subprocess.Popen[str]]
-    ) -> None:
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], processes: "Processes") -> None:
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115, closed by `end`
         self._process = subprocess.Popen(
             command,
@@ -39,7 +65,7 @@ class Side:
             env={**os.environ, **environment, _STARTED: str(time.time())},
             text=True,
         )
-        processes.append(self._process)
+        processes.add(self._process)
         self.told: dict[str, Any] = self._answer()
 
     def ask(self, *words: str | int) -> Any:

@@ -2,7 +2,6 @@
 
 import contextlib
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from dlvr_jax.benchmarks.peak import sheet_peak
-from dlvr_jax.benchmarks.process import Side
+from dlvr_jax.benchmarks.process import Processes, Side
 from dlvr_jax.errors import UserError
 
 BLOCK_SECONDS = 0.2  # of steps that are timed together
@@ -52,9 +51,7 @@ class Pair:
 
 
 @contextlib.contextmanager
-def prepared(
-    name: str, flags: Mapping[str, str], settings: Settings, processes: list[subprocess.Popen[str]]
-) -> Iterator[Pair]:
+def prepared(name: str, flags: Mapping[str, str], settings: Settings, processes: Processes) -> Iterator[Pair]:
     """Starts both sides, adds them to `processes`, and ends them.
 
     Raises:
@@ -196,19 +193,12 @@ def measured(
     """
     names, at_once = list(configs), settings.at_once
     for first in range(0, len(names), at_once):
-        with contextlib.ExitStack() as stack, ThreadPoolExecutor(at_once) as pool:
-            processes: list[subprocess.Popen[str]] = []
+        with contextlib.ExitStack() as stack, ThreadPoolExecutor(at_once) as pool, Processes() as processes:
             waiting = {
                 name: pool.submit(stack.enter_context, prepared(name, configs[name], settings, processes))
                 for name in names[first : first + at_once]
             }
-            try:
-                wait(waiting.values())
-            except BaseException:  # else the pool would wait until they are compiled
-                while wait(waiting.values(), 0.1).not_done:
-                    for process in processes:
-                        process.kill()
-                raise
+            wait(waiting.values())
             for name, pair in waiting.items():
                 try:
                     yield name, measure(pair.result(), settings)

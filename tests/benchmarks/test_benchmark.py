@@ -66,8 +66,8 @@ def test_a_file_stays_as_it_was_where_a_config_fails(tmp_path, monkeypatch) -> N
     assert not out.exists() and list(tmp_path.glob("speed.partial-*.json"))
 
 
-@pytest.mark.parametrize(("sent", "lines"), [(signal.SIGTERM, 0), (signal.SIGINT, 1)], ids=["compiling", "measuring"])
-def test_a_signal_ends_it_at_once_and_leaves_no_folder_behind(tmp_path, sent: signal.Signals, lines: int) -> None:
+@pytest.mark.parametrize("lines", [0, 1], ids=["compiling", "measuring"])
+def test_sigterm_ends_it_at_once_and_leaves_no_folder_behind(tmp_path, lines: int) -> None:
     command = [sys.executable, "-m", "experiments", "benchmark", MOONS]
     environment = {**os.environ, "PYTHONPATH": str(config.ROOT), "TMPDIR": str(tmp_path)}
     with subprocess.Popen(command, cwd=config.ROOT, env=environment, stderr=subprocess.PIPE, text=True) as process:
@@ -75,9 +75,9 @@ def test_a_signal_ends_it_at_once_and_leaves_no_folder_behind(tmp_path, sent: si
         while not list(tmp_path.iterdir()) and process.poll() is None:
             time.sleep(0.01)
         told = [process.stderr.readline() for _ in range(lines)]
-        process.send_signal(sent)
+        process.send_signal(signal.SIGTERM)
         rest = process.stderr.read()
-    assert process.returncode == 128 + sent, rest
+    assert process.returncode == 128 + signal.SIGTERM, rest
     assert all("is compiled" in line for line in told) and "is compiled" not in rest and "Traceback" not in rest
     assert not list(tmp_path.iterdir())
 

@@ -5,14 +5,14 @@ import textwrap
 
 import pytest
 
-from dlvr_jax.benchmarks.process import Side
+from dlvr_jax.benchmarks.process import Processes, Side
 from dlvr_jax.errors import UserError
 
 
 def side(body: str) -> Side:
     """A process with this body, in which `serve` and its kin are known."""
     head = "from dlvr_jax.benchmarks.process import own_stdout, run, serve\nfrom dlvr_jax.errors import UserError\n"
-    return Side([sys.executable, "-c", head + textwrap.dedent(body)], {"WORD": "told"}, [])
+    return Side([sys.executable, "-c", head + textwrap.dedent(body)], {"WORD": "told"}, Processes())
 
 
 def test_a_side_says_what_it_is_and_answers_until_it_is_ended() -> None:
