@@ -27,6 +27,7 @@ KEYS = {"config", "seconds_per_step", "examples_per_second", "flops_per_step", "
 
 def test_a_config_is_measured_and_its_figures_kept(tmp_path, capsys, monkeypatch) -> None:
     monkeypatch.setattr("dlvr_jax.benchmarks.row.LOOP_SECONDS", 0.1)
+    monkeypatch.setenv("COLUMNS", "300")  # no name of an operation is broken
     out = tmp_path / "speed.json"
     benchmark([MOONS, "--rounds", "2", "--out", str(out), "--profile", str(tmp_path / "profile")])
     found = json.loads(out.read_text())
