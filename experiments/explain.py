@@ -122,7 +122,7 @@ def _print_memory(experiment: Experiment) -> None:
 
 def _of_a_member(experiment: Experiment) -> str:
     """A note for headings: costs are of one member; what all take together depends on their form."""
-    return " (one member)" if experiment.flat["population.size"] > 1 else ""
+    return " (one member)" if experiment.is_population else ""
 
 
 def _written(value: Any) -> str:

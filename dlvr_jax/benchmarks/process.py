@@ -55,7 +55,7 @@ class Side:
         UserError: it ended instead; with the last line that it wrote to stderr.
     """
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], processes: "Processes") -> None:
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], processes: Processes) -> None:
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115, closed by `end`
         self._process = subprocess.Popen(
             command,
