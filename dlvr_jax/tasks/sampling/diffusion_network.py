@@ -147,7 +147,10 @@ def generated_path(
     labels: Labels,
     guidance: Number | None,
 ) -> tuple[Bytes, Path, Path]:
-    """The images at the end of the route, and the way of the `first` of them: x after each step, and what was taken for the image before it."""
+    """The images at the end of the route, and the way of the `first` of them.
+
+    That is x after each step, and what was taken for the image before it.
+    """
     images, path, guesses = sampled_path(route, network.denoiser(state, labels, guidance), x, keys, first)
     return as_bytes(images), path, guesses
 
