@@ -25,6 +25,14 @@ def test_it_drops_its_share_and_keeps_the_mean(rate: float, seed: int) -> None:
     np.testing.assert_allclose(y[y != 0], 3 / (1 - rate), rtol=1e-6)  # one f32 division and product
 
 
+@pytest.mark.parametrize("shape", [(SIZE,), (SIZE // 5, 5), (2, 5, SIZE // 10)])
+def test_an_element_does_not_tell_of_its_neighbour(shape: tuple[int, ...]) -> None:
+    dropped = np.asarray(compiled(jnp.ones(shape), 0.3, jax.random.key(1))) == 0
+    for distance in (1, 2):
+        both = (dropped[..., distance:] & dropped[..., :-distance]).mean()
+        assert abs(both - 0.3**2) <= 6 * np.sqrt(0.09 * 0.91 / (SIZE / 2)) + 12 / SIZE  # as above, of half the pairs
+
+
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 def test_rate_0_is_the_identity_and_rate_1_is_zero_with_finite_gradients(dtype) -> None:
     x = jnp.linspace(-2, 2, 50, dtype=dtype)
