@@ -16,7 +16,7 @@ from dlvr_jax.build import Experiment
 from dlvr_jax.check import Complete, complete
 from dlvr_jax.errors import UserError
 from dlvr_jax.launch import Start
-from dlvr_jax.recorded import experiment_of, restored, source_of
+from dlvr_jax.recorded import experiment_of, origin_of, restored, source_of
 from dlvr_jax.run import Run, json_line
 from dlvr_jax.sections import VARY, devices_of
 from dlvr_jax.training.checkpoint import Checkpoints
@@ -39,7 +39,8 @@ def start_of(population: Run, experiment: Experiment, k: int, folder: Path) -> S
     flat |= {"seed": experiment.seeds[k], **experiment.varied(k)}
     whole, recorded = complete(flat, {}), population.record["origin"]
     origin = {key: recorded.get(key, "default") if key in flat else "default" for key in whole.flat}
-    return Start(source_of(population), Complete(whole.flat, origin), folder)
+    run = origin_of(population)
+    return Start(source_of(population), Complete(whole.flat, origin), folder, None if run is None else Path(run))
 
 
 def gather(places: Sequence[Place], start: Start) -> None:
@@ -68,7 +69,8 @@ def gather(places: Sequence[Place], start: Start) -> None:
     write_text(run.path / "metrics.jsonl", "".join(map(json_line, sorted(lines, key=_order))))
     run.write("environment.json", _environment(places, start))
     origin = [{"run": str(place.run.path.resolve()), "member": place.number} for place in places]
-    run.write("config.json", start.record(0) | {"extracted": origin})
+    begun = places[0].run.record.get("from") or {"step": 0}
+    run.write("config.json", start.record(begun["step"]) | {"extracted": origin})
 
 
 @dataclass(frozen=True)

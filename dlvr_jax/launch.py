@@ -28,7 +28,7 @@ from dlvr_jax.training.compile_count import CompileCount
 from dlvr_jax.training.compiled import initial_state
 from dlvr_jax.training.evaluation import Split
 from dlvr_jax.training.loop import Stopped, resume, train
-from dlvr_jax.training.population import Population, stacked
+from dlvr_jax.training.population import Population, member, stacked
 from dlvr_jax.training.sharding import Placement
 from dlvr_jax.training.strategy import Form
 from dlvr_jax.training.training import Memory, Training
@@ -81,8 +81,6 @@ def launch(start: Start, count: int = 1) -> int:
     """
     run = Run(start.folder, processes.is_first())
     _refuse_what_is_no_run_of(run, start)
-    if start.origin is not None and start.complete.flat["population.size"] > 1:
-        raise UserError("--from: a population starts anew; train its members from a run one by one")
     if start.until is not None and start.until % start.complete.flat["train.steps_per_call"]:
         raise UserError(f"--until {start.until}: is no multiple of train.steps_per_call")
     if start.origin is not None and not run.exists() and not Run(start.origin).exists():
@@ -178,7 +176,7 @@ def _train(run: Run, start: Start, experiment: Experiment, compiled: CompileCoun
     state = placement.state(first, task.micro)
     if start.origin is not None and not steps(run.checkpoints):
         step = run.record["from"]["step"] if run.exists() else start.origin_step
-        state = placement.state(_state_of(start.origin, step, state, experiment), task.micro)
+        state = placement.state(_state_of(start.origin, step, first, experiment), task.micro)
     splits = {"train": Split.place(experiment.training_batches(), placement)}
     if experiment.data.spec.splits["validation"]:
         splits["validation"] = Split.place(experiment.evaluation_batches("validation"), placement)
@@ -265,9 +263,12 @@ def _note_resumption(run: Run, now: dict[str, Any]) -> dict[str, Any]:
 
 
 def _state_of(origin: Path, step: int | None, like: State, experiment: Experiment) -> State:
-    """The last state of another run, or that of a step, with this config's hyper and seed; its step goes on."""
-    own = ("state/hyper", "state/seed", "best")
-    found = restore(Run(origin).checkpoints, {"state": like, "best": None}, console.warn, step, own)
+    """The last state of another run, or that of a step, with this config's hyper and seed; its step goes on.
+
+    Of a population each member starts from it.
+    """
+    own, alone = ("state/hyper", "state/seed", "best"), member(like, 0) if experiment.is_population else like
+    found = restore(Run(origin).checkpoints, {"state": alone, "best": None}, console.warn, step, own)
     if found is None:
         raise UserError(f"{origin} has no checkpoint to start from")
     state: State = found[0]["state"]
@@ -276,4 +277,7 @@ def _state_of(origin: Path, step: int | None, like: State, experiment: Experimen
         raise UserError(f"{origin} is at step {begun} already; set train.steps above that")
     if begun % per_call:
         raise UserError(f"train.steps_per_call = {per_call}: the step {begun} of {origin} is no multiple of it; use 1")
-    return state
+    if not experiment.is_population:
+        return state
+    each = jax.tree.map(lambda leaf: np.stack([leaf] * experiment.population.size), state)
+    return dataclasses.replace(each, hyper=like.hyper, seed=like.seed)

@@ -110,8 +110,7 @@ def plan(
         groups.setdefault(program, []).extend(Member(number, seed, whole | origin) for seed in seeds)
     jobs = []
     for program, members in groups.items():
-        most = 1 if FROM in members[0].settings else limit(one_of[program])
-        jobs += [Job(tuple(part)) for part in _parts(members, most)]
+        jobs += [Job(tuple(part)) for part in _parts(members, limit(one_of[program]))]
     return jobs
 
 

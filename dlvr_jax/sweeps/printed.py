@@ -7,7 +7,7 @@ from dlvr_jax.reporting.tables import print_table
 from dlvr_jax.sweeps.collect import Judge, Point
 from dlvr_jax.sweeps.estimate import estimate
 from dlvr_jax.sweeps.folder import Generation
-from dlvr_jax.sweeps.plan import Base, without_origin
+from dlvr_jax.sweeps.plan import FROM, Base, without_origin
 from dlvr_jax.sweeps.space import Sweep
 
 
@@ -18,7 +18,8 @@ def print_plan(base: Base, generation: Generation) -> None:
         cost = estimate(base.arguments(without_origin(job.members[0].settings)))
         seconds = cost.seconds_per_step * cost.steps * len(job.members)
         memory = cost.shared_bytes + cost.member_bytes * len(job.members)
-        shared = ", ".join(f"{key}={text}" for key, text in job.shared.items()) or "-"
+        settings = job.shared if job.origin is None else {FROM: str(job.origin), **job.shared}
+        shared = ", ".join(f"{key}={text}" for key, text in settings.items()) or "-"
         rows.append((str(number), str(len(job.members)), f"{memory / 2**20:,.0f} MiB", duration(seconds), shared))
         total += seconds
     print_table(("program", "members", "memory", "time", "what its members share"), rows, right=("members",))

@@ -74,8 +74,9 @@ def test_the_faults_of_all_points_are_said_once() -> None:
     ]
 
 
-def test_a_run_to_start_from_is_no_setting_and_such_points_train_alone() -> None:
-    jobs = planned(points=({"from": "/some/run", RATE: 0.1}, {"from": "none", RATE: 0.1}))
-    assert [(len(job.members), str(job.origin)) for job in jobs] == [(1, "/some/run"), (1, "/some/run"), (2, "None")]
+def test_a_run_to_start_from_is_no_setting_and_what_starts_from_the_same_is_one_program() -> None:
+    points = ({"from": "/some/run", RATE: 0.1}, {"from": "none", RATE: 0.1}, {"from": "/some/run", RATE: 0.2})
+    jobs = planned(points=points)
+    assert [(len(job.members), str(job.origin)) for job in jobs] == [(4, "/some/run"), (2, "None")]
     assert all("from" not in job.flags for job in jobs)
     assert check.complete(BASE.values, jobs[0].flags)

@@ -30,13 +30,13 @@ DIGITS = config.find(f"{PATH}:tiny")
 ROUNDING = dict(rtol=2e-4, atol=2e-6)
 
 
-def start(folder: Path, until: int | None = None, **flags: str) -> Start:
+def start(folder: Path, until: int | None = None, origin: Path | None = None, **flags: str) -> Start:
     given = {key.replace("__", "."): text for key, text in flags.items()}
-    return Start(DIGITS, check.complete(config.load(DIGITS), given), folder, until=until)
+    return Start(DIGITS, check.complete(config.load(DIGITS), given), folder, origin, until=until)
 
 
-def train(folder: Path, until: int | None = None, **flags: str) -> Run:
-    assert launch(start(folder, until, **flags)) == 0
+def train(folder: Path, until: int | None = None, origin: Path | None = None, **flags: str) -> Run:
+    assert launch(start(folder, until, origin, **flags)) == 0
     return Run(folder)
 
 
@@ -137,6 +137,24 @@ def test_a_population_of_a_task_that_shows_samples_is_trained_without_them(tmp_p
     assert launch(Start(source, complete, tmp_path / "run")) == 0
     assert extract_member([str(tmp_path / "run"), "--member", "1"]) == 0
     assert list((tmp_path / "run-member-1" / "samples").iterdir())
+
+
+def test_each_member_may_start_from_the_last_state_of_a_run(tmp_path: Path) -> None:
+    origin = train(tmp_path / "origin")
+    flags = {"train__steps": "24", "train__keep": "9", "population__strategy": "unroll"}
+    rates = {"population__size": "2", "population__vary__optimizer__learning_rate": "1e-3,1e-2"}
+    run = train(tmp_path / "run", origin=origin.path, **flags, **rates)
+    assert run.record["from"] == {"run": str(origin.path), "step": 16}
+    assert [line["step"] for line in lines(run, "train", 1)] == [20, 24]
+    before = outcome(run)
+    cut_back(run, 16)
+    assert outcome(train(tmp_path / "run", origin=origin.path, **flags, **rates)) == before
+    assert extract_member([str(run.path), "--member", "1"]) == 0
+    taken = Run(tmp_path / "run-member-1")
+    assert taken.record["from"] == run.record["from"]
+    alone = train(tmp_path / "alone", origin=origin.path, train__steps="24", seed="1", optimizer__learning_rate="1e-2")
+    for name, leaf in read(taken.checkpoints / "24")[0].items():
+        np.testing.assert_allclose(leaf, read(alone.checkpoints / "24")[0][name], rtol=2e-2, atol=1e-4, err_msg=name)
 
 
 def test_a_run_whose_members_all_fail_stops(tmp_path: Path) -> None:
