@@ -144,6 +144,11 @@ def test_random_keys_begin_in_one_place() -> None:
     assert begins == ["dlvr_jax.random_key"]
 
 
+def test_convolutions_are_those_that_are_quick_in_loops() -> None:
+    found = [path for path in FILES if re.search(r"nn\.Conv\b", path.read_text(encoding="utf-8"))]
+    assert [str(path.relative_to(ROOT)) for path in found] == ["dlvr_jax/layers/convolution.py"]
+
+
 def test_the_loop_knows_no_family() -> None:
     for path in (ROOT / "dlvr_jax" / "training").glob("*.py"):
         found = imports(ast.parse(path.read_text()))

@@ -21,6 +21,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from dlvr_jax.layers.attention import attend
+from dlvr_jax.layers.convolution import Conv
 
 Maps = Float[Array, "batch height width channels"]
 
@@ -62,7 +63,7 @@ class CBAM(nn.Module):
         self.sow("intermediates", "channel_attention", maps)
         x = x * maps[:, None, None]
         seen = jnp.stack([x.mean(-1, dtype=jnp.float32).astype(x.dtype), x.max(-1)], -1)
-        convolution = nn.Conv(
+        convolution = Conv(
             1, (self.size, self.size), padding=self.size // 2, use_bias=False, dtype=self.dtype, name="places"
         )
         places = nn.sigmoid(convolution(seen))

@@ -12,6 +12,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from dlvr_jax.layers.convolution import Conv
+
 Pooling = Literal["max", "average", "lp", "mixed", "stochastic", "strided"]
 Maps = Float[Array, "batch height width channels"]
 
@@ -55,7 +57,7 @@ class Pool(nn.Module):
                 return self._stochastic(windows, train)
             case "strided":
                 initial = nn.initializers.he_normal()
-                return nn.Conv(x.shape[-1], (2, 2), 2, "VALID", kernel_init=initial, dtype=self.dtype, name="conv")(x)
+                return Conv(x.shape[-1], (2, 2), 2, "VALID", kernel_init=initial, dtype=self.dtype, name="conv")(x)
 
     def _stochastic(self, windows: Float[Array, "batch rows 2 columns 2 channels"], train: bool) -> Array:
         four = jnp.moveaxis(windows, WINDOW, (-2, -1)).reshape(*(windows.shape[i] for i in (0, 1, 3, 5)), 4)

@@ -20,6 +20,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from dlvr_jax.layers.computed_once import computed_once
+from dlvr_jax.layers.convolution import Conv
 
 # Where the shape changes: options A and B of section 3.3. "none": no shortcut at all, the plain net of section 3.3.
 Shortcut = Literal["identity", "projection", "none"]
@@ -77,7 +78,7 @@ class Bottleneck(nn.Module):
 def conv3x3(dtype: DTypeLike) -> Callable[..., nn.Module]:
     """A 3x3 convolution before a norm, which makes a bias useless. ReLU halves the variance, twice makes up for it."""
     return partial(
-        nn.Conv, kernel_size=(3, 3), padding=1, use_bias=False, kernel_init=nn.initializers.he_normal(), dtype=dtype
+        Conv, kernel_size=(3, 3), padding=1, use_bias=False, kernel_init=nn.initializers.he_normal(), dtype=dtype
     )
 
 

@@ -22,6 +22,7 @@ from jax.nn.initializers import Initializer
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from dlvr_jax.layers.convolution import Conv
 from dlvr_jax.layers.dropout import dropout as drop
 from dlvr_jax.layers.pooling import Pool, Pooling
 from dlvr_jax.schema import Between, Count, Number
@@ -57,7 +58,7 @@ class LeNet5(nn.Module):
         initial = _initializer(self.layout)
 
         def convolve(x: Array, maps: int, name: str, padding: list[tuple[int, int]] | str = "VALID") -> Array:
-            convolution = nn.Conv(maps, (5, 5), padding=padding, kernel_init=initial, dtype=self.dtype, name=name)
+            convolution = Conv(maps, (5, 5), padding=padding, kernel_init=initial, dtype=self.dtype, name=name)
             return squash(convolution(x))
 
         def connect(x: Array, units: int, name: str) -> Array:

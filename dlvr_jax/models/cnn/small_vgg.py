@@ -21,6 +21,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from dlvr_jax.layers.convolution import Conv
 from dlvr_jax.layers.dropout import dropout as drop
 from dlvr_jax.layers.pooling import max_pool
 from dlvr_jax.schema import Between, Count, Number
@@ -50,7 +51,7 @@ class SmallVGG(nn.Module):
         """
         # ReLU zeroes half of the signal, twice the variance makes up for it: He et al. 2015.
         conv = partial(
-            nn.Conv, kernel_size=(3, 3), use_bias=False, kernel_init=nn.initializers.he_normal(), dtype=self.dtype
+            Conv, kernel_size=(3, 3), use_bias=False, kernel_init=nn.initializers.he_normal(), dtype=self.dtype
         )
         norm = partial(nn.BatchNorm, use_running_average=not train, momentum=0.9, dtype=self.dtype)
         x = images

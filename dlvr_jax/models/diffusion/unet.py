@@ -25,6 +25,7 @@ from jaxtyping import Array, Float, Int
 
 from dlvr_jax.layers.attention import MultiHeadAttention
 from dlvr_jax.layers.computed_once import computed_once
+from dlvr_jax.layers.convolution import Conv
 from dlvr_jax.layers.dropout import dropout as drop
 from dlvr_jax.layers.group_norm import GroupNorm
 from dlvr_jax.layers.positions import sinusoidal
@@ -60,7 +61,7 @@ class UNet(nn.Module):
         dropout: Annotated[Number | None, Between(0, 1)] = None,
     ) -> Maps:
         """Float32. `dropout` is a rate in [0, 1], which needs the random stream "dropout"."""
-        conv = partial(nn.Conv, kernel_size=(3, 3), kernel_init=glorot, dtype=self.dtype)
+        conv = partial(Conv, kernel_size=(3, 3), kernel_init=glorot, dtype=self.dtype)
         dense = partial(nn.Dense, 4 * self.width, kernel_init=glorot, dtype=self.dtype)
         about = dense(name="time1")(sinusoidal(times, self.width))
         about = dense(name="time2")(nn.silu(about))
@@ -125,7 +126,7 @@ class ResidualBlock(nn.Module):
         if self.maps % self.groups or self.maps == self.groups:
             raise ValueError(f"{self.maps} maps are not {self.groups} groups of several")
         norm = partial(GroupNorm, self.groups, dtype=self.dtype)
-        conv = partial(nn.Conv, self.maps, (3, 3), dtype=self.dtype)
+        conv = partial(Conv, self.maps, (3, 3), dtype=self.dtype)
         y = conv(kernel_init=glorot, name="conv1")(nn.silu(norm(name="norm1")(x)))
         y = y + nn.Dense(self.maps, kernel_init=glorot, dtype=self.dtype, name="about")(nn.silu(about))[:, None, None]
         y = nn.silu(norm(name="norm2")(y))

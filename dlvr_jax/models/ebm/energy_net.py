@@ -19,7 +19,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from dlvr_jax.layers.computed_once import computed_once
-from dlvr_jax.layers.patch_convolution import convolution_by_patches
+from dlvr_jax.layers.convolution import Conv
 from dlvr_jax.schema import Between, Count
 
 
@@ -39,12 +39,7 @@ class EnergyNet(nn.Module):
     @nn.compact
     def __call__(self, images: Float[Array, "batch height width channels"], *, train: bool) -> Float[Array, " batch"]:
         """The energy of each image, float32."""
-        convolve = partial(
-            nn.Conv,
-            dtype=self.dtype,
-            kernel_init=nn.initializers.he_normal(),
-            conv_general_dilated=convolution_by_patches,  # Langevin steps are a loop
-        )
+        convolve = partial(Conv, dtype=self.dtype, kernel_init=nn.initializers.he_normal())
         x = images.astype(self.dtype)
         if self.full_resolution is not None:
             x = nn.swish(convolve(self.full_resolution, (3, 3), name="full_resolution")(x))

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
-from dlvr_jax.layers.strided_convolution import StridedConv, TransposedConv
+from dlvr_jax.layers.convolution import Conv, TransposedConv
 from dlvr_jax.layers.two_players import TwoPlayers
 from dlvr_jax.schema import Count
 
@@ -76,7 +76,7 @@ class Discriminator(nn.Module):
 
     @nn.compact
     def __call__(self, images: Float[Array, "batch height width channels"], *, train: bool) -> Float[Array, " batch"]:
-        down = partial(StridedConv, kernel_size=4, stride=2, kernel_init=weights_init, dtype=self.dtype)
+        down = partial(Conv, kernel_size=(4, 4), strides=2, kernel_init=weights_init, dtype=self.dtype)
         norm = partial(
             nn.BatchNorm, use_running_average=not train, momentum=0.9, scale_init=around_one, dtype=self.dtype
         )

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from dlvr_jax.layers.strided_convolution import StridedConv
+from dlvr_jax.layers.convolution import Conv
 from dlvr_jax.layers.two_players import TwoPlayers
 from dlvr_jax.models.gan.dcgan import Generator
 from dlvr_jax.schema import Count
@@ -42,7 +42,7 @@ class Critic(nn.Module):
 
     @nn.compact
     def __call__(self, images: Float[Array, "batch height width channels"], *, train: bool) -> Float[Array, " batch"]:
-        down = partial(StridedConv, kernel_size=4, stride=2, kernel_init=nn.initializers.he_normal(), dtype=self.dtype)
+        down = partial(Conv, kernel_size=(4, 4), strides=2, kernel_init=nn.initializers.he_normal(), dtype=self.dtype)
         # Over all places and maps of an example, with one scale a map.
         norm = partial(nn.LayerNorm, reduction_axes=(-3, -2, -1), feature_axes=-1, dtype=self.dtype)
         x = nn.leaky_relu(down(self.widths[0], name="down1")(images), 0.2)

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from dlvr_jax.layers.convolution import Conv
 from dlvr_jax.layers.depthwise import DepthwiseConv
 from dlvr_jax.layers.dropout import dropout as drop
 from dlvr_jax.layers.image_attention import SqueezeExcite
@@ -62,7 +63,7 @@ class EfficientNet(nn.Module):
         """
         norm = batch_norm(train, self.dtype)
         scaled = partial(scaled_maps, multiplier=self.width_multiplier)
-        stem = nn.Conv(
+        stem = Conv(
             scaled(STEM),
             (3, 3),
             self.stem_stride,

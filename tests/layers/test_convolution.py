@@ -1,6 +1,8 @@
-"""Strided convolutions against Flax's, in values and in derivatives of first and second order."""
+"""Convolutions against Flax's, in values and in derivatives of first and second order, and in what layout they are."""
 
+import re
 from collections.abc import Callable
+from functools import partial
 
 import flax.linen as nn
 import jax
@@ -9,13 +11,16 @@ import numpy as np
 import pytest
 
 from dlvr_jax.benchmarks.flops import count_flops
-from dlvr_jax.layers.strided_convolution import StridedConv, TransposedConv, convolution, transposed
+from dlvr_jax.layers.convolution import Conv, TransposedConv, convolution, transposed_convolution
 
 F32 = dict(rtol=2e-4, atol=2e-4)  # sums of some hundred terms of order 1, in another order
 PAIRS = {
-    "down": (StridedConv(5, 4, 2), nn.Conv(5, (4, 4), (2, 2))),
-    "odd": (StridedConv(5, 3, 2), nn.Conv(5, (3, 3), (2, 2))),
-    "plain": (StridedConv(5, 3, 1), nn.Conv(5, (3, 3))),
+    "down": (Conv(5, (4, 4), 2), nn.Conv(5, (4, 4), 2)),
+    "odd": (Conv(5, (3, 2), (2, 1)), nn.Conv(5, (3, 2), (2, 1))),
+    "plain": (Conv(5, (3, 3)), nn.Conv(5, (3, 3))),
+    "valid": (Conv(5, (5, 5), padding="VALID"), nn.Conv(5, (5, 5), padding="VALID")),
+    "padded": (Conv(5, (3, 3), 3, padding=((2, 0), (1, 1))), nn.Conv(5, (3, 3), 3, padding=((2, 0), (1, 1)))),
+    "of groups": (Conv(4, (3, 3), feature_group_count=2), nn.Conv(4, (3, 3), feature_group_count=2)),
     "up": (TransposedConv(5, 4, 2), nn.ConvTranspose(5, (4, 4), (2, 2), transpose_kernel=True)),
 }
 every_pair = pytest.mark.parametrize("name", PAIRS)
@@ -26,7 +31,7 @@ def example(name: str):
     ours, theirs = PAIRS[name]
     x = jax.random.normal(jax.random.key(0), (3, 8, 7, 2))
     params = ours.init(jax.random.key(1), x)["params"]
-    params["bias"] = jnp.arange(5.0)
+    params["bias"] = jnp.arange(float(ours.features))
     return ours, theirs, params, x
 
 
@@ -54,34 +59,45 @@ def test_derivatives_of_both_orders_are_those_of_flax(name: str) -> None:
         [lambda p, one=one: jnp.sin(one.apply({"params": p}, x)).sum(), penalty(one, x)] for one in (ours, theirs)
     ]
     for mine, expected in zip(*losses, strict=True):
-        for found, other in zip(*(jax.tree.leaves(jax.grad(one)(params)) for one in (mine, expected)), strict=True):
+        for found, other in zip(
+            *(jax.tree.leaves(jax.jit(jax.grad(one))(params)) for one in (mine, expected)), strict=True
+        ):
             np.testing.assert_allclose(found, other, **F32)
 
 
 def test_the_third_order_is_right_too() -> None:
     ours, theirs, params, x = example("down")
-    found, other = (
-        jax.grad(lambda p, one=one: sum((leaf**2).sum() for leaf in jax.tree.leaves(jax.grad(penalty(one, x))(p))))(
-            params
-        )
-        for one in (ours, theirs)
-    )
+
+    def size(one, params):
+        return sum((leaf**2).sum() for leaf in jax.tree.leaves(jax.grad(penalty(one, x))(params)))
+
+    found, other = (jax.jit(jax.grad(partial(size, one)))(params) for one in (ours, theirs))
     np.testing.assert_allclose(found["kernel"], other["kernel"], rtol=2e-3, atol=2e-2)  # of order 100
 
 
 def test_the_transpose_is_the_transpose() -> None:
-    x, kernel = jax.random.normal(jax.random.key(0), (2, 7, 6, 3)), jax.random.normal(jax.random.key(1), (4, 4, 3, 5))
+    x, kernel = jax.random.normal(jax.random.key(0), (2, 8, 6, 3)), jax.random.normal(jax.random.key(1), (4, 4, 3, 5))
     y = jax.random.normal(jax.random.key(2), (2, 4, 3, 5))
-    left, right = (transposed(y, kernel, 2, x.shape) * x).sum(), (y * convolution(x, kernel, 2)).sum()
+    left = (transposed_convolution(y, kernel, 2) * x).sum()
+    right = (y * convolution(x, kernel, (2, 2), "SAME")).sum()
     np.testing.assert_allclose(left, right, rtol=1e-4)
 
 
 def test_members_of_a_population_have_kernels_of_their_own() -> None:
     ours, _, params, x = example("up")
     both = jax.tree.map(lambda leaf: jnp.stack([leaf, -leaf]), params)
-    grads = jax.vmap(jax.grad(penalty(ours, x)))(both)
-    alone = jax.grad(penalty(ours, x))(jax.tree.map(lambda leaf: -leaf, params))
+    grads = jax.jit(jax.vmap(jax.grad(penalty(ours, x))))(both)
+    alone = jax.jit(jax.grad(penalty(ours, x)))(jax.tree.map(lambda leaf: -leaf, params))
     np.testing.assert_allclose(grads["kernel"][1], alone["kernel"], **F32)
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="the layout is for CPUs")
+@pytest.mark.parametrize("name", [name for name in PAIRS if name != "of groups"])
+def test_every_derivative_is_in_one_layout(name: str) -> None:
+    ours, _, params, x = example(name)
+    program = str(jax.make_jaxpr(jax.grad(penalty(ours, x)))(params))
+    layouts = set(re.findall(r"ConvDimensionNumbers\(.*?\)(?=\s)", program))
+    assert len(layouts) == 1, layouts
 
 
 @every_pair
