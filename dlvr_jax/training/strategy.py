@@ -9,6 +9,7 @@ from typing import Any, get_args
 import jax
 
 from dlvr_jax.data.batches import Batches
+from dlvr_jax.errors import lacks_memory
 from dlvr_jax.reporting.console import activity
 from dlvr_jax.sections import Strategy
 from dlvr_jax.training.compiled import train_program
@@ -16,7 +17,7 @@ from dlvr_jax.training.evaluation import Split
 from dlvr_jax.training.population import Population
 from dlvr_jax.training.sharding import Placement
 
-REPEATS = 5  # of a call, after one that warms up
+REPEATS = 5  # of a call of each
 MOST_UNROLLED = 16  # members on a device
 LONGEST = 60.0  # seconds of compiling that unrolling may take
 
@@ -44,11 +45,14 @@ def forms(size: int, devices: int, at_most: int) -> list[Form]:
 def measure(
     population: Callable[[Form], Population], tried: list[Form], per_call: int, state: Any, batches: Batches
 ) -> dict[Form, float]:
-    """Seconds a step of each form, the median of a few calls; the state is left as it is. Shows what is being measured.
+    """Seconds a step of each form, the median of a few calls, all in turn, since machines drift; the state is left as
+    it is. Shows what is being measured.
 
-    To unroll takes about as many times longer to compile than `map` as a device has members: not where that is long.
+    To unroll takes about as many times longer to compile than `map` as a device has members: not where that is long. A
+    form for which there is too little memory is left out.
     """
-    seconds: dict[Form, float] = {}
+    splits = {count: Split.place(batches, Placement.over(count, members=True)) for count in {f.devices for f in tried}}
+    steps: dict[Form, Callable[[], float]] = {}
     compiling: dict[Form, float] = {}
     with activity() as show:
         for number, form in enumerate(tried, start=1):
@@ -57,15 +61,20 @@ def measure(
                 continue
             show(f"measuring how to compute {one.size} members, {number} of {len(tried)}: {form}")
             started = time.perf_counter()
-            step = _step(one, form, per_call, state, batches)
+            step = _step(one, per_call, state, splits[form.devices])
             compiling[form] = time.perf_counter() - started
-            seconds[form] = median([step() for _ in range(1 + REPEATS)][1:]) / per_call
-    return seconds
+            try:
+                step()  # which warms up
+                steps[form] = step
+            except jax.errors.JaxRuntimeError as error:
+                if not lacks_memory(error) or (form == tried[-1] and not steps):
+                    raise
+        rounds = [{form: step() for form, step in steps.items()} for _ in range(REPEATS)]
+    return {form: median([seconds[form] for seconds in rounds]) / per_call for form in steps}
 
 
-def _step(one: Population, form: Form, per_call: int, state: Any, batches: Batches) -> Callable[[], float]:
+def _step(one: Population, per_call: int, state: Any, split: Split) -> Callable[[], float]:
     """The compiled program; called, it gives the seconds that it takes."""
-    split = Split.place(batches, Placement.over(form.devices, members=True))
     sent = split.first_call(per_call, one.micro)
     program = train_program(one, per_call, split.placement.state(state), split.resident, sent)
 
