@@ -13,10 +13,9 @@ def dropout(x: Float[Array, "*shape"], rate: float | Float[Array, ""], key: Key[
 
     Each element has 16 random bits of its own, so a rate is rounded to a multiple of 2**-16.
     """
-    keep = 1.0 - jnp.asarray(rate, jnp.float32)
-    scale = jnp.where(keep > 0, 1.0 / keep, 0.0).astype(x.dtype)
-    kept = _sixteen_bits(key, x.shape) < jnp.round(keep * 2**16).astype(jnp.int32)
-    return jnp.where(kept, x * scale, jnp.zeros_like(x))
+    kept = jnp.round((1.0 - jnp.asarray(rate, jnp.float32)) * 2**16)
+    scale = jnp.where(kept > 0, 2**16 / kept, 0.0).astype(x.dtype)
+    return jnp.where(_sixteen_bits(key, x.shape) < kept.astype(jnp.int32), x * scale, jnp.zeros_like(x))
 
 
 def _sixteen_bits(key: Key[Array, ""], shape: tuple[int, ...]) -> Int[Array, "..."]:
