@@ -42,7 +42,7 @@ def remembered(what: str, experiment: Experiment) -> Path:
     hyper = experiment.hyper
     kept = {key: value for key, value in experiment.flat.items() if key not in WITHOUT_EFFECT and key not in hyper}
     kept = {key: value for key, value in kept.items() if not key.startswith(VARY)}
-    kept |= {"absent": sorted(key for key, value in hyper.items() if value is None)}
+    kept |= {"absent": sorted(key for key, value in hyper.items() if value is None), "own": experiment.own_batches}
     environment = runtime.environment()
     where = {name: environment[name] for name in ("versions", "device", "cpu", "flags")}
     return runtime.cache_folder() / what / f"{config.fingerprint({**kept, **config.flatten(where)})[:16]}.json"

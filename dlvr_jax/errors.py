@@ -35,13 +35,23 @@ def said(error: BaseException) -> str:
     return lines[-1] if any("Traceback (most recent call last)" in line for line in lines) else lines[0]
 
 
+def lacks_memory(error: BaseException) -> bool:
+    """Whether it says that memory ran out, of the device or of the machine."""
+    return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
+
+
 @contextmanager
 def blamed(what: str) -> Iterator[None]:
-    """Turns any failure inside, where a model of the user's own runs, into a UserError that begins with `what`."""
+    """Turns any failure inside, where a model of the user's own runs, into a UserError that begins with `what`.
+
+    But not a lack of memory.
+    """
     try:
         yield
     except UserError:
         raise
     except (Exception, SystemExit) as error:
+        if lacks_memory(error):
+            raise
         hint = "" if isinstance(error, ValueError) else "; DLVR_TRACEBACK=1 shows where"  # which says what to do itself
         raise UserError(f"{what}: {type(error).__name__}: {said(error)}{hint}") from error

@@ -15,7 +15,7 @@ from dlvr_jax import config, guarantee, processes, runtime
 from dlvr_jax.build import Experiment, build
 from dlvr_jax.check import Complete
 from dlvr_jax.choose_strategy import form_of
-from dlvr_jax.errors import OutOfMemory, UserError, said
+from dlvr_jax.errors import OutOfMemory, UserError, lacks_memory, said
 from dlvr_jax.finish import finish
 from dlvr_jax.recorded import complete_of, origin_of, refuse_other_data
 from dlvr_jax.reporting import console
@@ -103,7 +103,7 @@ def launch(start: Start, count: int = 1) -> int:
         try:
             return _train(run, start, experiment, compiled)
         except (jax.errors.JaxRuntimeError, MemoryError) as error:
-            if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+            if lacks_memory(error):
                 raise OutOfMemory(f"out of memory: {said(error)}; try a smaller {_smaller(start)}") from error
             raise
 
@@ -168,34 +168,8 @@ def _refuse_what_is_no_run_of(run: Run, start: Start) -> None:
 
 
 def _train(run: Run, start: Start, experiment: Experiment, compiled: CompileCount) -> int:
-    first = _first_state(experiment)
-    task, measured = _task(run, start, experiment, first)
-    if isinstance(task, Population):
-        experiment = dataclasses.replace(experiment, devices=task.devices)
-    placement = experiment.placement
-    state = placement.state(first, task.micro)
-    if start.origin is not None and not steps(run.checkpoints):
-        step = run.record["from"]["step"] if run.exists() else start.origin_step
-        state = placement.state(_state_of(start.origin, step, first, experiment), task.micro)
-    splits = {"train": Split.place(experiment.training_batches(), placement)}
-    if experiment.data.spec.splits["validation"]:
-        splits["validation"] = Split.place(experiment.evaluation_batches("validation"), placement)
-    environment, is_new = {**_environment(experiment, task), **measured}, not run.exists()
-    record = start.record(int(np.max(state.step)))
-    if not is_new:  # how it runs from now on
-        begun = run.record["from"]["step"] if run.record.get("from") else 0
-        record = {**run.record, **start.record(begun)}
-    processes.meet()  # nobody writes before all have looked
-    if is_new:
-        run.write("environment.json", environment)
-    run.write("config.json", record)
-    console.print_differences(record)
-    params = experiment.abstract_state.params
-    console.print_parameters([(n, p.shape, p.dtype, p.size) for n, p in named_leaves(params).items()])
-    memory = Memory.of(experiment.population.size)
-    training = Training(
-        run, task, splits, experiment.train, experiment.evaluation, state, memory=memory, until=start.until
-    )
+    is_new = not run.exists()
+    experiment, training, environment = _begun(run, start, experiment)
     step = resume(training)
     if not is_new:
         print(f"{run.path}: goes on from step {step:,} of {experiment.train.steps:,}", file=sys.stderr)
@@ -213,6 +187,37 @@ def _train(run: Run, start: Start, experiment: Experiment, compiled: CompileCoun
         print(f"{name}: saved at step {stopped.step}; the same command goes on from there", file=sys.stderr)
         return 128 + stopped.signal
     return 0
+
+
+def _begun(run: Run, start: Start, experiment: Experiment) -> tuple[Experiment, Training, dict[str, Any]]:
+    """A training at its first step, in the form that it is computed in, its folder begun; and its environment."""
+    first = _first_state(experiment)
+    task, measured = _task(run, start, experiment, first)
+    if isinstance(task, Population):
+        experiment = dataclasses.replace(experiment, devices=task.devices)
+    placement = experiment.placement
+    state = placement.state(first, task.micro)
+    if start.origin is not None and not steps(run.checkpoints):
+        step = run.record["from"]["step"] if run.exists() else start.origin_step
+        state = placement.state(_state_of(start.origin, step, first, experiment), task.micro)
+    splits = {"train": Split.place(experiment.training_batches(), placement)}
+    if experiment.data.spec.splits["validation"]:
+        splits["validation"] = Split.place(experiment.evaluation_batches("validation"), placement)
+    environment, record = {**_environment(experiment, task), **measured}, start.record(int(np.max(state.step)))
+    there = run.exists()
+    if there:  # how it runs from now on
+        begun = run.record["from"]["step"] if run.record.get("from") else 0
+        record = {**run.record, **start.record(begun)}
+    processes.meet()  # nobody writes before all have looked
+    if not there:
+        run.write("environment.json", environment)
+    run.write("config.json", record)
+    console.print_differences(record)
+    params = experiment.abstract_state.params
+    console.print_parameters([(n, p.shape, p.dtype, p.size) for n, p in named_leaves(params).items()])
+    memory = Memory.of(experiment.population.size)
+    settings, until = (experiment.train, experiment.evaluation), start.until
+    return experiment, Training(run, task, splits, *settings, state, memory=memory, until=until), environment
 
 
 def _first_state(experiment: Experiment) -> State:
@@ -267,8 +272,14 @@ def _state_of(origin: Path, step: int | None, like: State, experiment: Experimen
 
     Of a population each member starts from it.
     """
-    own, alone = ("state/hyper", "state/seed", "best"), member(like, 0) if experiment.is_population else like
-    found = restore(Run(origin).checkpoints, {"state": alone, "best": None}, console.warn, step, own)
+    own = ("state/hyper", "state/seed", "best")
+    like_one = member(like, 0) if experiment.is_population else like
+    there = Run(origin)
+    if config.flatten(there.config).get("population.size", 1) > 1:
+        raise UserError(f"{origin} is a population; ./launch.sh extract {origin} --member N first")
+    if step not in (None, *steps(there.checkpoints)):
+        raise UserError(f"{origin} has no checkpoint of step {step} any more, from which this run began")
+    found = restore(there.checkpoints, {"state": like_one, "best": None}, console.warn, step, own)
     if found is None:
         raise UserError(f"{origin} has no checkpoint to start from")
     state: State = found[0]["state"]

@@ -9,6 +9,7 @@ from dlvr_jax.launch import launch
 from dlvr_jax.recorded import experiment_of
 from dlvr_jax.run import Run
 from dlvr_jax.schema import Between
+from dlvr_jax.training.checkpoint import steps
 from experiments.command import arguments, main
 
 
@@ -30,6 +31,8 @@ def extract_member(argv: Sequence[str]) -> int:
     start = start_of(population, experiment, known.member, folder)
     if not Run(folder).exists():
         gather([Place(population, known.member)], start)
+    elif max(steps(Run(folder).checkpoints), default=0) != max(steps(population.checkpoints), default=0):
+        raise UserError(f"{folder} holds the member as it was at another step; choose another --workdir, or remove it")
     if population.summary() is None:
         print(f"{folder}: member {known.member}, as far as it is trained")
         return 0

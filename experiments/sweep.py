@@ -20,6 +20,7 @@ from dlvr_jax.errors import UserError
 from dlvr_jax.extract import Place
 from dlvr_jax.reporting.console import Progress
 from dlvr_jax.schema import Between
+from dlvr_jax.sections import VARY
 from dlvr_jax.sweeps.collect import Judge, judge_of, places, points
 from dlvr_jax.sweeps.driver import Driver
 from dlvr_jax.sweeps.engines.engine import Engine
@@ -35,6 +36,7 @@ from dlvr_jax.training.loop import Stopped
 from experiments.command import arguments, main
 
 LAUNCHERS = ("local", "slurm", "ray")
+POPULATION = ("population.size", "population.seeds")
 
 
 def sweep(argv: Sequence[str]) -> int:
@@ -83,10 +85,17 @@ def sweep(argv: Sequence[str]) -> int:
 
 
 def _wanted(source: config.Source, base: Base) -> Sweep:
-    """What varies; a flag may not set it as well."""
+    """What varies: not what a flag sets, nor how a training runs, nor what makes a population."""
     wanted = read(config.call(source, "get_sweep"), str(source))
     if "seed" in base.flags or "seed" in wanted.keys:
         raise UserError("seed: the seeds of a sweep are the field seeds of its get_sweep")
+    if how := [key for key in wanted.keys if key in config.HOW]:
+        raise UserError(
+            *(f"{key}: says only how a training runs, so its points are one; set it by a flag" for key in how)
+        )
+    makers = [key for key in (*base.values, *base.flags, *wanted.keys) if key in POPULATION or key.startswith(VARY)]
+    if makers:
+        raise UserError(*(f"{key}: a sweep makes populations of its points by itself; leave it out" for key in makers))
     if both := [key for key in wanted.keys if key in base.flags]:
         raise UserError(*(f"--config.{key}: the sweep varies this key; leave one of them out" for key in both))
     return wanted
@@ -108,6 +117,8 @@ def _engine(launcher: str, workers: int, address: str, options: Sequence[str]) -
 def _train(folder: SweepFolder, base: Base, wanted: Sweep, judge: Judge, engine: Engine, workers: int) -> None:
     for own, job in first_jobs(folder, wanted):
         _run(folder, own, engine, workers, Generation({}, [job]), {})
+        if failure := folder.failure(folder.run(job, own)):
+            raise UserError(f"{own.source}, from which points start, failed: {failure['reason']}")
     for number, generation in enumerate(_generations(folder, base, wanted, judge)):
         if folder.generation(number) is None:
             print_plan(base, generation)

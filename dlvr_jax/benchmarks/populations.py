@@ -40,7 +40,7 @@ def measure(alone: Experiment, population: Experiment, rounds: int) -> Gain:
     """
     size, strategy = population.population.size, population.population.strategy
     steps: dict[Form | None, Step] = {None: _step(alone.task, alone, Placement.over(1))}
-    for form in forms(size, 1, jax.local_device_count()):
+    for form in forms(size, population.devices, jax.local_device_count()):
         if strategy not in ("auto", form.strategy):
             continue
         placement = Placement.over(form.devices, members=True)

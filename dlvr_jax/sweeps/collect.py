@@ -3,9 +3,12 @@
 import dataclasses
 import itertools
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
+
+import numpy as np
 
 from dlvr_jax.build import build
 from dlvr_jax.errors import UserError
@@ -16,6 +19,7 @@ from dlvr_jax.sweeps.folder import Generation, SweepFolder
 from dlvr_jax.sweeps.plan import Base, Job, Member, without_origin
 from dlvr_jax.sweeps.space import Settings, Sweep, points_of
 from dlvr_jax.tasks.task import Direction
+from dlvr_jax.training.checkpoint import read
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,8 @@ def judge_of(base: Base, sweep: Sweep) -> Judge:
         raise UserError(f"get_sweep: metric = {metric}: no such metric; there are {', '.join(directions)}")
     if not experiment.data.spec.splits["validation"]:
         raise UserError(f"data.name = {experiment.flat['data.name']} has no validation split to compare points by")
+    if sweep.rungs and experiment.train.early_stopping is not None:
+        raise UserError("train.early_stopping: rungs end trainings too; leave one of them out")
     every, steps = experiment.train.eval_every, experiment.train.steps or 0
     if wrong := [rung for rung in sweep.rungs if rung % every or rung >= steps]:
         raise UserError(
@@ -117,14 +123,23 @@ def points(folder: SweepFolder, base: Base, judge: Judge) -> list[Point]:
 def judged(folder: SweepFolder, base: Base, generation: Generation, judge: Judge) -> dict[int, float]:
     """The value of each point where its generation pauses or ends, a mean over its seeds.
 
-    Trainings that failed, and values that are not finite, which no search takes, are left out.
+    A point of which one seed has failed, or has no finite value, is left out.
     """
     values: dict[int, list[float]] = {}
     for row in rows(folder, base, generation.jobs, judge):
         value = row.value if generation.until is None else row.history.get(generation.until)
-        if value is not None and math.isfinite(value):
+        if value is not None and math.isfinite(value) and not _is_frozen(folder, row):
             values.setdefault(row.point, []).append(value)
-    return {number: fmean(own) for number, own in values.items()}
+    planned = Counter(member.point for job in generation.jobs for member in job.members)
+    return {number: fmean(own) for number, own in values.items() if len(own) == planned[number]}
+
+
+def _is_frozen(folder: SweepFolder, row: Row) -> bool:
+    """Whether a training that is paused has met a number that is not finite."""
+    if row.paused is None:
+        return False
+    leaves, _ = read(folder.path / "runs" / row.run / "checkpoints" / str(row.paused))
+    return bool(np.atleast_1d(leaves["state/failed"])[row.member or 0])
 
 
 def places(folder: SweepFolder, base: Base, before: int) -> dict[Member, Place]:

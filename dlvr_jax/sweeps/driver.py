@@ -109,11 +109,11 @@ class Driver:
                 continue
             fruitless = 0 if _progress(run) > before else fruitless + 1
             if not ended.killed:
-                self.folder.fail(run, ended.said, ended.code == OutOfMemory.code)
+                self.folder.fail(run, job, ended.said, ended.code == OutOfMemory.code)
                 return
             if fruitless == FRUITLESS:
                 reason = f"killed {FRUITLESS} times without getting further: {ended.said}; is there too little memory?"
-                self.folder.fail(run, reason, True)
+                self.folder.fail(run, job, reason, True)
                 return
 
     def _gather(self, job: Job, run: Run, places: Mapping[Member, Place]) -> None:

@@ -105,20 +105,22 @@ class SweepFolder:
         return Run(job.start(base, self.path / "runs").folder)
 
     def failure(self, run: Run) -> dict[str, Any] | None:
-        """Why a job failed: "reason", "out_of_memory"; None if it did not."""
+        """Why a job failed: "reason"; and whether it is "split" therefore. None if it did not."""
         name = f"failed/{run.path.name}.json"
         return self._read(name) if (self.path / name).exists() else None
 
-    def fail(self, run: Run, reason: str, out_of_memory: bool) -> None:
-        """Notes that a job failed."""
-        self._write(f"failed/{run.path.name}.json", {"reason": reason, "out_of_memory": out_of_memory})
+    def fail(self, run: Run, job: Job, reason: str, out_of_memory: bool) -> None:
+        """Notes that a job failed, or is split where it can be, if it ran out of memory."""
+        split = out_of_memory and len(job.members) > 1
+        self._write(f"failed/{run.path.name}.json", {"reason": reason, "split": split})
 
     def forgive(self) -> int:
-        """Forgets all failures, so that these jobs are tried again; returns how many."""
-        paths = list((self.path / "failed").glob("*.json"))
-        for path in paths:
-            path.unlink()
-        return len(paths)
+        """Forgets all failures, so that these jobs are tried again; returns how many. What is split stays so."""
+        names = [f"failed/{path.name}" for path in (self.path / "failed").glob("*.json")]
+        failed = [name for name in names if not self._read(name)["split"]]
+        for name in failed:
+            (self.path / name).unlink()
+        return len(failed)
 
     def log(self, run: Run) -> Path:
         """What the job's trainings print."""
@@ -130,7 +132,7 @@ class SweepFolder:
         """The jobs as they are now: one that ran out of memory is replaced by its halves."""
         for job in jobs:
             failure = self.failure(self.run(job, base))
-            if failure is not None and failure["out_of_memory"] and len(job.members) > 1:
+            if failure is not None and failure["split"]:
                 yield from self.leaves(job.halves(), base)
             else:
                 yield job

@@ -3,7 +3,10 @@
 The study is kept nowhere. A sweep that goes on asks again, from the same seed, and tells what the run folders say.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from random import Random
 from typing import Any
 
 from dlvr_jax.sweeps.space import Settings, Sweep, as_text
@@ -18,12 +21,11 @@ class Search:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self._space = sweep.search
+        self._sweep, self._sign = sweep, 1 if direction == "lower" else -1
         self._study = optuna.create_study(
             direction="minimize" if direction == "lower" else "maximize",
             sampler=_sampler(sweep),
-            pruner=_pruner(sweep),
-            study_name="sweep",  # by which Hyperband draws brackets: one made up anew would prune otherwise each time
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=1),
         )
         self._trials: list[Any] = []  # of each point, by its number
 
@@ -34,13 +36,43 @@ class Search:
         return {number: as_text(self._suggested(self._trials[number])) for number in range(first, first + count)}
 
     def prune(self, step: int, values: Mapping[int, float]) -> list[int]:
-        """Which points are to end, given the values of all that have reached this step."""
+        """Which points are to end, given the values of all that have reached this step, in whatever order."""
         for number, value in values.items():
             self._trials[number].report(value, step)
-        ended = [number for number in values if self._trials[number].should_prune()]
+        if self._sweep.pruner == "median":
+            ended = [number for number in values if self._trials[number].should_prune()]
+        else:
+            ended = self._outdone(step, values)
         for number in ended:
             self._end(number, values[number], "PRUNED")
         return ended
+
+    def _outdone(self, step: int, values: Mapping[int, float]) -> list[int]:
+        """Successive halving: of those of a bracket that have come to this rung a part goes on, and at least the best.
+
+        That part is the rung over the next one. ASHA (Li et al. 2020, https://arxiv.org/abs/1810.05934) is its form for
+        trainings that reach a rung one by one; here they all do. In Hyperband (Li et al. 2018,
+        https://arxiv.org/abs/1603.06560) a bracket may begin with it at a later rung, or never.
+        """
+        rung, factors = self._sweep.rungs.index(step), _factors(self._sweep.rungs)
+        ended: list[int] = []
+        for bracket in {self._bracket(number) for number in values}:
+            own = [number for number in values if self._bracket(number) == bracket]
+            if bracket <= rung:
+                sound = [number for number in own if not math.isnan(values[number])]
+                best = sorted(sound, key=lambda number: self._sign * values[number])
+                ended += set(own) - set(best[: max(len(own) // factors[rung], 1)])
+        return sorted(ended)
+
+    def _bracket(self, number: int) -> int:
+        """The rung at which a point is first compared: drawn, an early one more often than a late one."""
+        if self._sweep.pruner != "hyperband":
+            return 0
+        rungs = self._sweep.rungs
+        shares = [
+            math.prod(_factors(rungs)[bracket:]) / (len(rungs) - bracket + 1) for bracket in range(len(rungs) + 1)
+        ]
+        return Random(f"{self._sweep.seed} {number}").choices(range(len(shares)), shares)[0]
 
     def tell(self, values: Mapping[int, float | None]) -> None:
         """The values of points that are trained to the end; None for one that failed."""
@@ -55,7 +87,7 @@ class Search:
     def _suggested(self, trial: Any) -> dict[str, Any]:
         """A value for each dimension whose condition holds."""
         chosen: dict[str, Any] = {}
-        for key, dimension in self._space.items():
+        for key, dimension in self._sweep.search.items():
             if all(chosen.get(other) == value for other, value in dimension.get("only_if", {}).items()):
                 chosen[key] = _suggest(trial, key, dimension)
         return chosen
@@ -71,19 +103,10 @@ def _sampler(sweep: Sweep) -> Any:
     return TPESampler(seed=sweep.seed, n_startup_trials=sweep.generation, constant_liar=True)
 
 
-def _pruner(sweep: Sweep) -> Any:
-    """Li et al. 2020 (ASHA), https://arxiv.org/abs/1810.05934, Li et al. 2018 (Hyperband), or worse than the median."""
-    from optuna.pruners import HyperbandPruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
-
-    if sweep.pruner is None:
-        return NopPruner()
-    if sweep.pruner == "median":
-        return MedianPruner(n_startup_trials=1)
-    first, *others = sweep.rungs
-    factor = max(round(others[0] / first), 2) if others else 3
-    if sweep.pruner == "asha":
-        return SuccessiveHalvingPruner(min_resource=first, reduction_factor=factor)
-    return HyperbandPruner(min_resource=first, max_resource=sweep.rungs[-1] * factor, reduction_factor=factor)
+def _factors(rungs: Sequence[int]) -> list[int]:
+    """How many trainings come to each rung for one that goes on: as the steps grow to the next rung."""
+    growth = [max(round(after / before), 2) for before, after in pairwise(rungs)]
+    return [*growth, growth[-1] if growth else 3]
 
 
 def _suggest(trial: Any, key: str, dimension: Mapping[str, Any]) -> Any:

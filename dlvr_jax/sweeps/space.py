@@ -33,7 +33,7 @@ class Sweep:
     generation: Count = 8  # points that are asked for together
     sampler: Literal["random", "tpe", "cma_es"] = "tpe"
     pruner: Literal["asha", "hyperband", "median"] | None = None  # of a search; ends weak trainings at the
-    rungs: tuple[Count, ...] = ()  # steps, ascending; of asha and hyperband each as many times the one before
+    rungs: tuple[Count, ...] = ()  # steps, ascending
     seed: Annotated[int, Between(0, 2**32 - 1)] = 0  # of the search
     metric: str | None = None  # validation metric by which points are judged; None: the config's `eval.best`
     members: Annotated[int | None, Between(1, None)] = None  # of one program at most; None: as memory allows

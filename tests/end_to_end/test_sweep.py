@@ -63,6 +63,8 @@ def test_weak_points_are_ended_at_a_rung_and_the_others_go_on_together(tmp_path:
         ('grid={"model.width": (1,)}', "model.width"),
         ('grid={"seed": (1, 2)}', "the field seeds"),
         ('grid={"population.strategy": ("map",)}', "the sweep varies this key"),
+        ('grid={"mesh.data": (1, 2)}', "says only how a training runs"),
+        ('grid={"population.size": (1, 2)}', "makes populations of its points by itself"),
         (f"search={SEARCH}, metric='beauty'", "no such metric"),
         (f"search={SEARCH}, pruner='asha', rungs=(3,)", "no multiple of train.eval_every"),
     ],

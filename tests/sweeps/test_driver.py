@@ -69,7 +69,7 @@ def test_every_job_is_trained_once_and_not_again(tmp_path: Path) -> None:
 def test_one_that_fails_is_noted_with_its_reason_and_the_others_go_on(tmp_path: Path) -> None:
     folder, jobs, _ = driven(tmp_path, lambda size, tried: Ended(1, "step 3 is not finite"), limit=2)
     assert [folder.failure(folder.run(job, BASE)) for job in jobs] == [
-        {"format": 1, "reason": "step 3 is not finite", "out_of_memory": False}
+        {"format": 1, "reason": "step 3 is not finite", "split": False}
     ] * 2
     assert driven(tmp_path, lambda size, tried: FINISHED, limit=2)[2].tries == {}
     assert folder.forgive() == 2
@@ -79,6 +79,7 @@ def test_one_that_fails_is_noted_with_its_reason_and_the_others_go_on(tmp_path: 
 def test_one_that_runs_out_of_memory_is_split_until_it_fits(tmp_path: Path) -> None:
     folder, jobs, _ = driven(tmp_path, lambda size, tried: FINISHED if size == 1 else Ended(12, "out of memory"))
     assert sizes(folder, jobs, Run.summary) == [1, 1, 1, 1]
+    assert folder.forgive() == 0 and sizes(folder, jobs, Run.summary) == [1, 1, 1, 1]  # it stays split
 
 
 def test_one_member_that_is_too_large_alone_fails(tmp_path: Path) -> None:

@@ -104,9 +104,10 @@ def test_a_point_whose_program_failed_has_a_reason_and_no_rank(tmp_path: Path) -
     what = {"points": ({}, {"model.layout": "1998"}), "seeds": (0, 1)}
     made = made_up_sweep(tmp_path, what, lambda member: 0.5)
     generation = next(made.folder.generations())
-    run = made.folder.run(generation.jobs[1], made.base)
+    job = generation.jobs[1]
+    run = made.folder.run(job, made.base)
     (run.path / "summary.json").unlink()
-    made.folder.fail(run, "no room", out_of_memory=False)
+    made.folder.fail(run, job, "no room", out_of_memory=False)
     assert "no room" in page_of(made).text
     second = json.loads((tmp_path / "points.json").read_text())["points"][1]
     assert (second["rank"], second["mean"]) == (None, None)

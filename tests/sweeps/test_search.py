@@ -7,6 +7,7 @@ import pytest
 
 from dlvr_jax.sweeps.search import Search
 from dlvr_jax.sweeps.space import Settings, Sweep
+from dlvr_jax.tasks.task import Direction
 
 SPACE = {
     "rate": {"log_uniform": (1e-4, 1.0)},
@@ -56,9 +57,9 @@ def test_a_failed_point_is_no_obstacle() -> None:
     assert list(search.ask(2)) == [2, 3]
 
 
-@pytest.mark.parametrize("pruner", ["asha", "hyperband", "median", None])
-def test_the_weak_are_ended_at_the_rungs_and_the_best_goes_on(pruner: str | None) -> None:
-    sweep = Sweep(search=SPACE, generation=9, pruner=pruner, rungs=(10, 30) if pruner else ())
+@pytest.mark.parametrize("pruner", ["asha", "hyperband", "median"])
+def test_the_weak_are_ended_at_the_rungs_and_the_best_goes_on(pruner: str) -> None:
+    sweep = Sweep(search=SPACE, generation=9, pruner=pruner, rungs=(10, 30))
     search = Search(sweep, "lower")
     search.tell(dict.fromkeys(search.ask(2), 0.5))
     values = {number: float(number * 5 % 11) for number in search.ask(9)}
@@ -67,7 +68,7 @@ def test_the_weak_are_ended_at_the_rungs_and_the_best_goes_on(pruner: str | None
     again.tell(dict.fromkeys(again.ask(2), 0.5))
     assert again.ask(9) and again.prune(10, values) == ended  # as a sweep that goes on asks again
     assert min(values, key=values.__getitem__) not in ended
-    assert bool(ended) == (pruner in ("asha", "hyperband"))  # a median is one of trainings that went on to the end
+    assert bool(ended) == (pruner != "median")  # which is one of trainings that went on to the end
     search.tell({number: 0.1 for number in values if number not in ended})
 
 
@@ -77,6 +78,25 @@ def test_a_median_is_that_of_the_generations_before() -> None:
     assert search.prune(10, values) == []
     search.tell(dict(values))
     assert search.prune(10, dict(zip(search.ask(4), (0.5, 1.5, 2.5, 3.5), strict=True))) == [5, 6]
+
+
+@pytest.mark.parametrize("pruner", ["asha", "hyperband"])
+@pytest.mark.parametrize("direction", ["lower", "higher"])
+def test_who_goes_on_does_not_depend_on_the_order_of_asking(pruner: str, direction: Direction) -> None:
+    found = []
+    for order in (range(40), range(39, -1, -1), [number * 7 % 40 for number in range(40)]):
+        search = Search(Sweep(search=SPACE, pruner=pruner, rungs=(10, 30, 75)), direction)
+        search.ask(40)
+        ended = search.prune(10, {number: float(number) for number in order})
+        alive = {number: float(number) for number in order if number not in ended}
+        found.append((ended, search.prune(30, alive)))
+    assert found[0] == found[1] == found[2]
+    third, others = found[0]
+    if pruner == "asha":  # the best third; then, where the steps grow by 2.5, half of these
+        assert third == list(range(13, 40) if direction == "lower" else range(27))
+        assert len(others) == 7
+    else:  # some brackets begin later
+        assert 10 < len(third) < 27 and others
 
 
 def test_what_is_not_a_number_is_ended() -> None:

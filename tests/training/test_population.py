@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from dlvr_jax import check, config
+from dlvr_jax.build import build
 from dlvr_jax.data.batches import assemble
 from dlvr_jax.errors import UserError
 from dlvr_jax.extract import Place, gather
-from dlvr_jax.launch import Start, launch
+from dlvr_jax.launch import Start, _first_state, _state_of, launch
 from dlvr_jax.run import Run
 from dlvr_jax.training.checkpoint import named_leaves, read, steps
 from dlvr_jax.training.compiled import initial_state
@@ -152,9 +153,25 @@ def test_each_member_may_start_from_the_last_state_of_a_run(tmp_path: Path) -> N
     assert extract_member([str(run.path), "--member", "1"]) == 0
     taken = Run(tmp_path / "run-member-1")
     assert taken.record["from"] == run.record["from"]
-    alone = train(tmp_path / "alone", origin=origin.path, train__steps="24", seed="1", optimizer__learning_rate="1e-2")
-    for name, leaf in read(taken.checkpoints / "24")[0].items():
-        np.testing.assert_allclose(leaf, read(alone.checkpoints / "24")[0][name], rtol=2e-2, atol=1e-4, err_msg=name)
+    summary, members = taken.summary(), (run.summary() or {})["members"]
+    assert summary is not None and summary["params_sha256"] == members[1]["params_sha256"]
+
+
+def test_a_population_takes_all_of_a_run_but_seeds_and_hyper(tmp_path: Path) -> None:
+    origin = train(tmp_path / "origin")
+    experiment = build(start(tmp_path, **FOUR, train__steps="24").complete.flat)
+    like = _first_state(experiment)
+    begun = _state_of(origin.path, None, like, experiment)
+    kept, _ = read(origin.checkpoints / "16")
+    for name, leaf in named_leaves({"state": begun}).items():
+        if name.startswith(("state/hyper", "state/seed")):
+            np.testing.assert_array_equal(leaf, named_leaves({"state": like})[name], err_msg=name)
+        else:
+            for k in range(4):
+                np.testing.assert_array_equal(leaf[k], kept[name], err_msg=name)
+    four = train(tmp_path / "four", **FOUR, population__strategy="vmap")
+    with pytest.raises(UserError, match=r"is a population; ./launch.sh extract .*four --member N first"):
+        train(tmp_path / "run", origin=four.path, train__steps="24")
 
 
 def test_a_run_whose_members_all_fail_stops(tmp_path: Path) -> None:
