@@ -31,7 +31,7 @@ def get_config(arg: str = "") -> ConfigDict:
         config.model.conditional = False
         config.task.label_dropout = None
     if arg == "tiny":  # attention stands in the middle in any case
-        config.model.update(dict(width=4, multipliers=(1, 2), groups=2, attention=()))
+        config.model.update(dict(width=4, multipliers=(1,), groups=2, attention=()))
         config.task.update(dict(timesteps=10, schedule="cosine"))
         # Three zero layers lie one behind the other: only large steps reach the first parameters within three updates.
         config.optimizer.update(dict(name="sgd", learning_rate=0.5))
