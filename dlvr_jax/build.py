@@ -17,7 +17,7 @@ from dlvr_jax.data.batches import Batches, evaluation_batches, of_members, train
 from dlvr_jax.data.sources import Source, Spec
 from dlvr_jax.errors import UserError, blamed
 from dlvr_jax.schema import REQUIRED, Bound, fields_of
-from dlvr_jax.sections import VARY, EvalSection, PopulationSection, TrainSection, devices_of
+from dlvr_jax.sections import EvalSection, PopulationSection, TrainSection, devices_of, seeds_of, varied_of
 from dlvr_jax.tasks.from_loss import LossTask
 from dlvr_jax.tasks.task import State, Task
 from dlvr_jax.training.optimizers import Chain
@@ -84,7 +84,7 @@ class Experiment:
     @cached_property
     def seeds(self) -> tuple[int, ...]:
         """Of each member; of a run alone its own."""
-        return self.population.seeds or tuple((self.flat["seed"] + k) % 2**32 for k in range(self.population.size))
+        return seeds_of(self.flat)
 
     @property
     def seed(self) -> np.uint32:
@@ -98,7 +98,7 @@ class Experiment:
 
     def varied(self, k: int) -> dict[str, float | None]:
         """The hyper in which members differ, of one of them."""
-        return {key.removeprefix(VARY): values[k] for key, values in self.flat.items() if key.startswith(VARY)}
+        return varied_of(self.flat, k)
 
     @property
     def own_batches(self) -> bool:
@@ -148,7 +148,8 @@ def build(flat: Flat) -> Experiment:
     train = _train_section(flat, data.spec.splits["train"])
     model, optimizer = _model(flat, data.spec), _optimizer(flat, train)
     task = _task(flat, data.spec, model, optimizer)
-    hyper = {key: flat.get(VARY + key, [flat[key]])[0] for key in hyper_keys(flat)}
+    first = {**flat, **varied_of(flat, 0)}
+    hyper = {key: first[key] for key in hyper_keys(flat)}
     evaluation = EvalSection(**_section(flat, "eval"))
     population = PopulationSection(**{name: flat[f"population.{name}"] for name in fields_of(PopulationSection)})
     devices, fsdp = devices_of(flat), flat["mesh.fsdp"]

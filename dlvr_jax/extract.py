@@ -18,7 +18,7 @@ from dlvr_jax.errors import UserError
 from dlvr_jax.launch import Start
 from dlvr_jax.recorded import experiment_of, origin_of, restored, source_of
 from dlvr_jax.run import Run, json_line
-from dlvr_jax.sections import VARY, devices_of
+from dlvr_jax.sections import alone_of, devices_of
 from dlvr_jax.training.checkpoint import Checkpoints
 from dlvr_jax.training.population import member
 from dlvr_jax.training.training import Memory, Training
@@ -34,9 +34,7 @@ class Place:
 
 def start_of(population: Run, experiment: Experiment, k: int, folder: Path) -> Start:
     """What the member's training would have started from alone, on one device."""
-    of_the_population = (VARY, "population.", "mesh.")  # the mesh was for sharing out the members
-    flat = {key: value for key, value in experiment.flat.items() if not key.startswith(of_the_population)}
-    flat |= {"seed": experiment.seeds[k], **experiment.varied(k)}
+    flat = alone_of(experiment.flat, k)
     whole, recorded = complete(flat, {}), population.record["origin"]
     origin = {key: recorded.get(key, "default") if key in flat else "default" for key in whole.flat}
     run = origin_of(population)

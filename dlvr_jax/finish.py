@@ -96,7 +96,8 @@ def _best(experiment: Experiment, training: Training) -> dict[str, float]:
     """The validation metric by which the tested state was chosen."""
     name = experiment.evaluation.best
     memory = training.memory
-    return {f"validation/{name}": float(np.mean(memory.best_value))} if name and all(memory.best_step) else {}
+    sound = np.array(memory.best_value)[np.atleast_1d(training.state.failed) == 0]
+    return {f"validation/{name}": float(sound.mean())} if name and all(memory.best_step) else {}
 
 
 def _examples(experiment: Experiment, index: np.ndarray) -> dict[str, Any]:

@@ -64,6 +64,23 @@ class MeshSection:
     fsdp: Count = 1  # devices among which parameters, averages and optimiser state are shared out
 
 
+def seeds_of(flat: Mapping[str, Any]) -> tuple[int, ...]:
+    """Of each member; of a run alone its own."""
+    given = flat.get("population.seeds")
+    return tuple(given or ((flat["seed"] + k) % 2**32 for k in range(flat.get("population.size", 1))))
+
+
+def varied_of(flat: Mapping[str, Any], k: int) -> dict[str, float | None]:
+    """The hyper in which members differ, of one of them."""
+    return {key.removeprefix(VARY): values[k] for key, values in flat.items() if key.startswith(VARY)}
+
+
+def alone_of(flat: Mapping[str, Any], k: int) -> dict[str, Any]:
+    """A member's config as if it trained alone. The mesh was for sharing out the members."""
+    shared = {key: value for key, value in flat.items() if not key.startswith(("population.", "mesh."))}
+    return shared | varied_of(flat, k) | {"seed": seeds_of(flat)[k]}
+
+
 def devices_of(flat: Mapping[str, Any]) -> int:
     """How many devices a config asks for."""
     return int(flat["mesh.data"] * flat["mesh.fsdp"])

@@ -9,7 +9,7 @@ from dlvr_jax.config import flatten
 from dlvr_jax.reporting.readable import duration, headline, number
 from dlvr_jax.run import Run
 from dlvr_jax.schema import written
-from dlvr_jax.sections import VARY
+from dlvr_jax.sections import alone_of
 
 POPULATION = "population."
 MISSING = "-"
@@ -48,15 +48,14 @@ def trainings(name: str, run: Run) -> list[Training]:
     """
     flat, summary, lines = flatten(run.config), run.summary() or {}, run.metrics()
     size = flat.get("population.size", 1)
-    alone = {key: value for key, value in flat.items() if not key.startswith(POPULATION)}
     seconds = summary["seconds"] / size if summary else None
     if size == 1:
+        alone = {key: value for key, value in flat.items() if not key.startswith(POPULATION)}
         return [Training(name, alone, lines, summary, seconds, summary.get("parameters"))]
-    seeds = flat["population.seeds"] or [(flat["seed"] + k) % 2**32 for k in range(size)]
     return [
         Training(
             f"{name}, member {k}",
-            alone | {key.removeprefix(VARY): flat[key][k] for key in flat if key.startswith(VARY)} | {"seed": seeds[k]},
+            alone_of(flat, k),
             [line for line in lines if line.get("member") == k],
             summary["members"][k] if summary else {},
             seconds,

@@ -1,6 +1,6 @@
 """`./launch.sh compare RUN [RUN ...] [--out FILE]`: runs side by side, and whether those of one config are equal.
 
-A sweep's folder stands for all of its runs. The exit code is 1 where runs of the same config differ.
+A sweep's folder stands for all of its runs that have finished. The exit code is 1 where runs of the same config differ.
 """
 
 from collections import Counter
@@ -51,10 +51,11 @@ def _runs(paths: Sequence[Path]) -> dict[str, Run]:
 
 
 def _folders(path: Path) -> list[Path]:
-    """Of a run itself, of a sweep all that it has begun."""
+    """Of a run itself, of a sweep all that has finished, or if nothing has all that it has begun."""
     if not (path / "sweep.json").exists():
         return [path]
-    found = sorted(folder for folder in (path / "runs").glob("*") if Run(folder).exists())
+    begun = sorted(folder for folder in (path / "runs").glob("*") if Run(folder).exists())
+    found = [folder for folder in begun if Run(folder).summary() is not None] or begun
     if not found:
         raise UserError(f"{path} is a sweep that has no run yet")
     return found

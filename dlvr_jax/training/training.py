@@ -55,11 +55,12 @@ class Training:
 
 
 def remember_best(t: Training, step: int, metrics: Sequence[Mapping[str, float]]) -> None:
-    """Keeps the state of each member that is better than before by `eval.best`."""
+    """Keeps the state of each member that is better than before by `eval.best`; of one that is frozen no later one."""
     name = t.evaluation.best
     if name is None:
         return
-    better = [k for k, own in enumerate(metrics) if _is_better(t, k, own[name])]
+    frozen = np.atleast_1d(jax.device_get(t.state.failed)) * np.array(t.memory.best_step) > 0
+    better = [k for k, own in enumerate(metrics) if not frozen[k] and _is_better(t, k, own[name])]
     for k in better:
         t.memory.best_step[k], t.memory.best_value[k] = step, metrics[k][name]
     t.best = _with_members(t.task, t.best, evaluated(t.state), better)
