@@ -1,5 +1,7 @@
 """Attention by hand, masks, caches, and PyTorch's module."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,12 +20,13 @@ from dlvr_jax.layers.attention import (
     padding_mask,
 )
 from dlvr_jax.layers.causal_blocks import causal_mean_by_blocks
+from tests.initialised import uneven
 
 F32 = dict(rtol=2e-6, atol=2e-6)  # sums of a few terms of order 1, in another order
 
 
 def normal(seed: int, *shape: int) -> jax.Array:
-    return jax.random.normal(jax.random.key(seed), shape)
+    return jnp.asarray(np.random.default_rng(seed).standard_normal(shape, np.float32))
 
 
 def test_attend_is_the_formula() -> None:
@@ -88,12 +91,18 @@ def test_the_kernel_of_a_gpu_computes_the_same() -> None:
         assert np.abs(found - expected).max() < 0.03 * np.abs(expected).max()  # bfloat16 has 8 bits
 
 
+@jax.jit
+def masked_weights(scale, q: jax.Array, k: jax.Array) -> list[jax.Array]:
+    length = q.shape[2]
+    masks = (None, causal_mask(length, length), padding_mask(jnp.array([1 + length // 2]), length))
+    return [attention_weights(scale * q, scale * k, mask) for mask in masks]
+
+
 @given(seed=st.integers(0, 2**31 - 1), length=st.integers(1, 9), scale=st.sampled_from([0.0, 1.0, 1e3]))
 @settings(deadline=None, max_examples=20)
 def test_rows_sum_to_one(seed: int, length: int, scale: float) -> None:
-    q, k = scale * normal(seed, 1, 2, length, 4), scale * normal(seed + 1, 1, 2, length, 4)
-    for mask in (None, causal_mask(length, length), padding_mask(jnp.array([1 + length // 2]), length)):
-        weights = attention_weights(q, k, mask)
+    q, k = normal(seed, 1, 2, length, 4), normal(seed + 1, 1, 2, length, 4)
+    for weights in jax.device_get(masked_weights(scale, q, k)):
         np.testing.assert_allclose(weights.sum(-1), 1, rtol=1e-6)  # sums of up to 9 rounded numbers
         assert (weights >= 0).all()
 
@@ -101,9 +110,9 @@ def test_rows_sum_to_one(seed: int, length: int, scale: float) -> None:
 def test_hidden_keys_have_weight_zero_and_change_nothing() -> None:
     q, k, v = (normal(i, 2, 2, 6, 4) for i in range(3))
     mask = padding_mask(jnp.array([4, 0]), 6)
-    found, weights = attend(q, k, v, mask)
+    found, weights = jax.jit(attend)(q, k, v, mask)
     assert (weights[0, ..., 4:] == 0).all()
-    other, _ = attend(q, k.at[0, :, 4:].set(9), v.at[0, :, 4:].set(-9), mask)
+    other, _ = jax.jit(attend)(q, k.at[0, :, 4:].set(9), v.at[0, :, 4:].set(-9), mask)
     np.testing.assert_array_equal(found, other)
     assert (weights[1] == 0).all() and (found[1] == 0).all()  # nothing to see
 
@@ -111,7 +120,7 @@ def test_hidden_keys_have_weight_zero_and_change_nothing() -> None:
 def test_a_row_that_sees_nothing_has_finite_gradients() -> None:
     q, k, v = (normal(i, 1, 1, 3, 4) for i in range(3))
     mask = padding_mask(jnp.array([0]), 3)
-    gradients = jax.grad(lambda *x: attend(*x, mask)[0].sum(), argnums=(0, 1, 2))(q, k, v)
+    gradients = jax.jit(jax.grad(lambda *x: attend(*x, mask)[0].sum(), argnums=(0, 1, 2)))(q, k, v)
     assert all(np.isfinite(g).all() for g in gradients)
 
 
@@ -126,8 +135,8 @@ def test_dropout_zeroes_used_weights_under_vmap() -> None:
     q, k, v = (normal(i, 1, 1, 8, 4) for i in range(3))
     key = jax.random.key(0)
     rates = jnp.array([0.0, 0.5, 1.0])
-    found, weights = jax.vmap(lambda rate: attend(q, k, v, dropout=rate, key=key))(rates)
-    plain, kept = attend(q, k, v)
+    found, weights = jax.device_get(jax.jit(jax.vmap(lambda rate: attend(q, k, v, dropout=rate, key=key)))(rates))
+    plain, kept = jax.jit(attend)(q, k, v)
     np.testing.assert_allclose(found[0], plain, **F32)
     assert not np.allclose(found[1], plain, atol=1e-2)
     assert (found[2] == 0).all()
@@ -142,8 +151,7 @@ def attention_of(width: int = 8, heads: int = 2, **fields):
     def whole(module: MultiHeadAttention, x: jax.Array) -> jax.Array:
         return module(x, module.keys_values(x), train=False)[0]
 
-    params = module.init(jax.random.key(1), x, method=whole)
-    return module, jax.tree.map(lambda leaf: leaf + 0.1 * jnp.sin(jnp.arange(leaf.size)).reshape(leaf.shape), params)
+    return module, uneven(jax.jit(partial(module.init, method=whole))(jax.random.key(1), x), 0.1)
 
 
 @pytest.mark.parametrize("rotary", [False, True])
@@ -163,7 +171,8 @@ def test_a_cache_gives_what_the_whole_gives(rotary: bool) -> None:
             start += size
         return jnp.concatenate(found, 1)
 
-    np.testing.assert_allclose(module.apply(params, method=in_parts), module.apply(params, method=whole), **F32)
+    parts, expected = (jax.jit(partial(module.apply, method=method))(params) for method in (in_parts, whole))
+    np.testing.assert_allclose(parts, expected, **F32)
 
 
 def test_weights_are_sown_for_pictures() -> None:

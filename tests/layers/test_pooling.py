@@ -17,7 +17,7 @@ def sliding(x):
 def test_values_and_gradients_are_those_of_a_sliding_window(shape) -> None:
     x = jax.random.normal(jax.random.key(0), shape)
     np.testing.assert_array_equal(max_pool(x), sliding(x))
-    ours, theirs = (jax.grad(lambda x, pool=pool: jnp.sin(pool(x)).sum())(x) for pool in (max_pool, sliding))
+    ours, theirs = (jax.jit(jax.grad(lambda x, pool=pool: jnp.sin(pool(x)).sum()))(x) for pool in (max_pool, sliding))
     np.testing.assert_allclose(ours, theirs, rtol=1e-6)  # cosines of two programs, to f32 rounding
 
 
@@ -48,7 +48,8 @@ def test_average_is_that_of_a_sliding_window_and_mixed_begins_half_way_to_the_ma
 
 def test_stochastic_draws_in_proportion_to_size_and_expects_the_weighted_mean() -> None:
     x = jnp.array([0.0, 1, 2, 5]).reshape(1, 2, 2, 1)
-    draws = np.array([pooled("stochastic", x, train=True, seed=seed)[0].item() for seed in range(400)])
+    draw = jax.jit(jax.vmap(lambda seed: pooled("stochastic", x, train=True, seed=seed)[0].squeeze()))
+    draws = np.asarray(draw(np.arange(400)))
     assert set(draws.tolist()) == {1.0, 2.0, 5.0}
     np.testing.assert_allclose([(draws == value).mean() for value in (1, 2, 5)], np.array([1, 2, 5]) / 8, atol=0.1)
     np.testing.assert_allclose(pooled("stochastic", x)[0].item(), 30 / 8, rtol=1e-5)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import softmax
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support, top_k_accuracy_score
 
 from dlvr_jax.errors import UserError
@@ -33,7 +34,7 @@ def add_up(logits, labels, losses, batch: int = 64):
         sums = sums_of(
             jnp.asarray(np.pad(logits[part], ((0, missing), (0, 0)), constant_values=np.nan)),
             jnp.asarray(np.pad(labels[part], (0, missing), constant_values=-1)),
-            jnp.arange(batch) < batch - missing,
+            np.arange(batch) < batch - missing,
             jnp.asarray(np.pad(losses[part], (0, missing), constant_values=np.inf)),
         )
         host = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), sums)
@@ -47,8 +48,7 @@ def evaluate(logits, labels, losses, batch: int = 64) -> dict[str, float]:
 
 def calibration_error(logits: np.ndarray, labels: np.ndarray) -> float:
     """Guo et al. 2017, equations 2 and 3, bin by bin."""
-    wide = np.asarray(jax.nn.softmax(jnp.asarray(logits)), np.float32)
-    confidence, right = wide.max(1), logits.argmax(1) == labels
+    confidence, right = softmax(logits, 1).max(1), logits.argmax(1) == labels
     error = 0.0
     for low, high in zip(np.linspace(0, 1, 16)[:-1], np.linspace(0, 1, 16)[1:], strict=True):
         inside = (confidence > low) & (confidence <= high)

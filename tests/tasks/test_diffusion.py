@@ -1,7 +1,7 @@
 """The objective of diffusion: what it draws, what it learns, what guidance and evaluation do."""
 
 import dataclasses
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import jax
@@ -39,6 +39,9 @@ STATE = State({"scale": jnp.ones(())}, {}, None, None, None, {"task.label_dropou
 ECHO = Diffusion(Echo(), (4, 4, 1), 3, ("a", "b", "c"), timesteps=50, schedule="cosine")
 
 
+evaluate = jax.jit(ECHO.evaluate)
+
+
 def batch_of(count: int, first: int = 0):
     image = np.random.default_rng(0).integers(0, 256, (count, 4, 4, 1)).astype(np.uint8)
     index = np.arange(first, first + count, dtype=np.int32)
@@ -54,7 +57,7 @@ def test_the_loss_is_the_mean_square_error_of_what_is_said() -> None:
     a, s = np.sqrt(ECHO.network.process.alpha_bars[time]), np.sqrt(1 - ECHO.network.process.alpha_bars[time])
     for prediction, target in (("eps", eps), ("x0", x0), ("v", a * eps - s * x0)):
         task = dataclasses.replace(ECHO, prediction=prediction)
-        (total, count), _ = task.loss(STATE.params, STATE, batch, keys)
+        (total, count), _ = jax.jit(partial(task.loss, keys=keys))(STATE.params, STATE, batch)
         said = a * x0 + s * eps + batch["label"][0] / 100
         expected = np.mean((said - target) ** 2)
         np.testing.assert_allclose(total, expected, rtol=1e-5)
@@ -62,13 +65,12 @@ def test_the_loss_is_the_mean_square_error_of_what_is_said() -> None:
 
 
 def test_draws_belong_to_the_example_and_the_step() -> None:
-    def losses(batch, step):
-        return [
-            float(ECHO.loss(STATE.params, STATE, {**batch, "mask": batch["index"] == k}, Keys(0, step))[0][0])
-            for k in batch["index"]
-        ]
+    loss = jax.jit(lambda batch, step: ECHO.loss(STATE.params, STATE, batch, Keys(0, step)))
 
-    batch = batch_of(4)
+    def losses(batch, step):
+        return [float(loss({**batch, "mask": batch["index"] == k}, step)[0][0]) for k in batch["index"]]
+
+    batch = jax.device_get(batch_of(4))
     turned = {name: rows[::-1] for name, rows in batch.items()}
     np.testing.assert_allclose(losses(batch, 0), losses(turned, 0)[::-1], rtol=1e-6)
     assert not np.isclose(losses(batch, 0), losses(batch, 1)).any()
@@ -145,9 +147,9 @@ def test_guidance_goes_beyond_the_conditional_model_along_a_line() -> None:
 
 def test_an_evaluation_is_the_same_every_time_and_for_every_batch() -> None:
     batch = batch_of(6, 10)
-    whole = ECHO.evaluate(STATE, batch, None)
-    again = ECHO.evaluate(STATE, batch, None)
-    part = ECHO.evaluate(STATE, {name: rows[2:4] for name, rows in batch.items()}, None)
+    whole = evaluate(STATE, batch, None)
+    again = evaluate(STATE, batch, None)
+    part = evaluate(STATE, {name: rows[2:4] for name, rows in batch.items()}, None)
     np.testing.assert_array_equal(whole[1]["loss"], again[1]["loss"])
     np.testing.assert_allclose(whole[1]["loss"][2:4], part[1]["loss"], rtol=1e-6)
     np.testing.assert_array_equal(whole[1]["time"][2:4], part[1]["time"])
@@ -156,8 +158,8 @@ def test_an_evaluation_is_the_same_every_time_and_for_every_batch() -> None:
 def test_padding_adds_nothing() -> None:
     batch = batch_of(6)
     padded = {**batch, "mask": jnp.arange(6) < 4}
-    for name, (total, count) in ECHO.evaluate(STATE, padded, None)[0].items():
-        other = ECHO.evaluate(STATE, {key: rows[:4] for key, rows in batch.items()}, None)[0][name]
+    for name, (total, count) in evaluate(STATE, padded, None)[0].items():
+        other = evaluate(STATE, {key: rows[:4] for key, rows in batch.items()}, None)[0][name]
         np.testing.assert_allclose(total, other[0], rtol=1e-5, err_msg=name)
         assert count == other[1] == 4
 
@@ -168,7 +170,7 @@ def test_the_loss_and_the_bound_of_evaluation_are_means_over_all_times() -> None
     task = dataclasses.replace(ECHO, model=Echo(conditional=False), timesteps=steps, prediction="x0")
     batch = batch_of(5000)
     batch["image"] = jnp.broadcast_to(batch["image"][:1], batch["image"].shape)
-    sums, _, _ = task.evaluate(STATE, batch, None)
+    sums, _, _ = jax.device_get(jax.jit(task.evaluate)(STATE, batch, None))
     x0 = np.asarray(batch["image"][:1]) / 127.5 - 1
     kept = task.network.process.alpha_bars[1:]
     # E (x_t - x_0)^2 for each time, with x_t = a_t x_0 + s_t eps.

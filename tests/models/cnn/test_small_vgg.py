@@ -1,5 +1,7 @@
 """The small VGG: counts by formula, shapes, batch statistics, dropout, bfloat16."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,10 +12,12 @@ from tests.initialised import initialised
 
 
 def images_of(batch: int = 4, side: int = 12, channels: int = 1) -> jax.Array:
-    return jax.random.normal(jax.random.key(1), (batch, side, side, channels))
+    return jnp.asarray(np.random.default_rng(1).standard_normal((batch, side, side, channels), np.float32))
 
 
 SMALL = SmallVGG(5, widths=(4, 6))
+evaluated = jax.jit(partial(SMALL.apply, train=False))
+trained = jax.jit(partial(SMALL.apply, train=True, mutable=["batch_stats"]))
 
 
 def count(widths: tuple[int, ...], channels: int, classes: int) -> int:
@@ -42,14 +46,14 @@ def test_the_default_has_the_count_that_its_header_states() -> None:
 @pytest.mark.parametrize(("side", "channels"), [(12, 1), (13, 3), (4, 1)])
 def test_any_size_and_channels_give_finite_logits(side: int, channels: int) -> None:
     images = images_of(4, side, channels)
-    logits = SMALL.apply(initialised(SMALL, images), images, train=False)
+    logits = evaluated(initialised(SMALL, images), images)
     assert logits.shape == (4, 5) and np.isfinite(logits).all()
 
 
 def test_training_updates_the_batch_statistics_and_evaluation_uses_them() -> None:
     images = 3 + images_of()
     variables = initialised(SMALL, images)
-    _, after = SMALL.apply(variables, images, train=True, mutable=["batch_stats"])
+    _, after = trained(variables, images)
     conv = jax.lax.conv(
         images.transpose(0, 3, 1, 2), variables["params"]["conv1_1"]["kernel"].transpose(3, 2, 0, 1), (1, 1), "SAME"
     )
@@ -57,8 +61,8 @@ def test_training_updates_the_batch_statistics_and_evaluation_uses_them() -> Non
     np.testing.assert_allclose(
         after["batch_stats"]["norm1_1"]["mean"], 0.1 * conv.mean((0, 2, 3)), rtol=1e-4, atol=1e-5
     )
-    one = SMALL.apply(variables | after, images[:1], train=False)
-    all_of_them = SMALL.apply(variables | after, images, train=False)
+    one = evaluated(variables | after, images[:1])
+    all_of_them = evaluated(variables | after, images)
     np.testing.assert_allclose(one, all_of_them[:1], rtol=1e-4, atol=1e-5)  # no example sees another; f32 rounding
 
 
@@ -71,8 +75,8 @@ def test_dropout_takes_traced_rates_under_vmap() -> None:
             variables, images, train=True, dropout=rate, mutable=["batch_stats"], rngs={"dropout": jax.random.key(0)}
         )[0]
 
-    kept, dropped, gone = jax.vmap(logits)(jnp.array([0.0, 0.5, 1.0]))
-    plain = SMALL.apply(variables, images, train=True, mutable=["batch_stats"])[0]
+    kept, dropped, gone = jax.jit(jax.vmap(logits))(jnp.array([0.0, 0.5, 1.0]))
+    plain = trained(variables, images)[0]
     np.testing.assert_allclose(kept, plain, rtol=1e-4, atol=1e-5)  # grouped convolutions against plain: f32 rounding
     assert not np.allclose(dropped, plain, atol=1e-2)
     np.testing.assert_array_equal(gone, jnp.zeros_like(gone))  # only the bias, which starts at zero, is left
@@ -82,7 +86,7 @@ def test_bfloat16_arithmetic_keeps_everything_else_float32() -> None:
     images = images_of()
     model = SmallVGG(5, widths=(4, 6), dtype=jnp.bfloat16)
     variables = initialised(model, images)
-    logits, after = model.apply(variables, images, train=True, mutable=["batch_stats"])
+    logits, after = jax.jit(partial(model.apply, train=True, mutable=["batch_stats"]))(variables, images)
     assert logits.dtype == jnp.float32
     assert {leaf.dtype for leaf in jax.tree.leaves((variables, after))} == {jnp.dtype("float32")}
 
@@ -92,11 +96,9 @@ def test_every_parameter_gets_a_gradient() -> None:
     variables = initialised(SMALL, images)
 
     def loss(params):
-        return jnp.sin(
-            SMALL.apply(variables | {"params": params}, images, train=True, mutable=["batch_stats"])[0]
-        ).sum()
+        return jnp.sin(trained(variables | {"params": params}, images)[0]).sum()
 
-    assert all(np.abs(leaf).max() > 0 for leaf in jax.tree.leaves(jax.grad(loss)(variables["params"])))
+    assert all(np.abs(leaf).max() > 0 for leaf in jax.tree.leaves(jax.jit(jax.grad(loss))(variables["params"])))
 
 
 def test_the_features_make_the_logits() -> None:
