@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from dlvr_jax import runtime
 from dlvr_jax.atomic_write import write_text
 from dlvr_jax.build import Experiment
 from dlvr_jax.check import Complete, complete
@@ -110,6 +111,7 @@ def _order(line: Mapping[str, Any]) -> tuple[int, bool, int]:
 def _environment(places: Sequence[Place], start: Start) -> dict[str, Any]:
     """That of the first, in a form for so many members, with a note where the form has changed."""
     kept = {key: value for key, value in places[0].run.environment.items() if key != "format"}
+    kept |= {"command": runtime.command()}
     before, size = kept["form"], len(places)
     if size == 1 and places[0].number is None:
         return kept

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from dlvr_jax import config, guarantee, processes, runtime
+from dlvr_jax import beginning, config, guarantee, processes, runtime
 from dlvr_jax.build import Experiment, build
 from dlvr_jax.check import Complete
 from dlvr_jax.choose_strategy import form_of
@@ -23,12 +23,12 @@ from dlvr_jax.run import Run
 from dlvr_jax.sections import devices_of
 from dlvr_jax.tasks.task import State, Task
 from dlvr_jax.training.cadence import nearest_multiples
-from dlvr_jax.training.checkpoint import named_leaves, restore, steps
+from dlvr_jax.training.checkpoint import named_leaves, steps
 from dlvr_jax.training.compile_count import CompileCount
 from dlvr_jax.training.compiled import initial_state
 from dlvr_jax.training.evaluation import Split
 from dlvr_jax.training.loop import Stopped, resume, train
-from dlvr_jax.training.population import Population, member, stacked
+from dlvr_jax.training.population import Population, stacked
 from dlvr_jax.training.sharding import Placement
 from dlvr_jax.training.strategy import Form
 from dlvr_jax.training.training import Memory, Training
@@ -83,14 +83,14 @@ def launch(start: Start, count: int = 1) -> int:
     _refuse_what_is_no_run_of(run, start)
     if start.until is not None and start.until % start.complete.flat["train.steps_per_call"]:
         raise UserError(f"--until {start.until}: is no multiple of train.steps_per_call")
-    if start.origin is not None and not run.exists() and not Run(start.origin).exists():
-        raise UserError(f"{start.origin} is not a run folder: it has no config.json")
     for note in start.complete.notes:
         console.warn(note)
     _start_runtime(run.environment if run.exists() else start.environment, start.complete.flat, count)
     compiled = CompileCount()
     experiment = build(start.complete.flat)
     Placement.over(experiment.devices, fsdp=experiment.fsdp)  # before there is a folder: are there that many?
+    if start.origin is not None and not run.exists():
+        beginning.check(start.origin, start.origin_step, experiment)
     with run.locked():
         _refuse_what_is_no_run_of(run, start)  # again, now that no other process can make it one
         if run.exists():
@@ -199,7 +199,7 @@ def _begun(run: Run, start: Start, experiment: Experiment) -> tuple[Experiment, 
     state = placement.state(first, task.micro)
     if start.origin is not None and not steps(run.checkpoints):
         step = run.record["from"]["step"] if run.exists() else start.origin_step
-        state = placement.state(_state_of(start.origin, step, first, experiment), task.micro)
+        state = placement.state(beginning.state_of(start.origin, step, first, experiment), task.micro)
     splits = {"train": Split.place(experiment.training_batches(), placement)}
     if experiment.data.spec.splits["validation"]:
         splits["validation"] = Split.place(experiment.evaluation_batches("validation"), placement)
@@ -265,30 +265,3 @@ def _note_resumption(run: Run, now: dict[str, Any]) -> dict[str, Any]:
     resumed = {**recorded, "resumed": [*recorded["resumed"], changes]}
     run.write("environment.json", resumed)
     return resumed
-
-
-def _state_of(origin: Path, step: int | None, like: State, experiment: Experiment) -> State:
-    """The last state of another run, or that of a step, with this config's hyper and seed; its step goes on.
-
-    Of a population each member starts from it.
-    """
-    own = ("state/hyper", "state/seed", "best")
-    like_one = member(like, 0) if experiment.is_population else like
-    there = Run(origin)
-    if config.flatten(there.config).get("population.size", 1) > 1:
-        raise UserError(f"{origin} is a population; ./launch.sh extract {origin} --member N first")
-    if step not in (None, *steps(there.checkpoints)):
-        raise UserError(f"{origin} has no checkpoint of step {step} any more, from which this run began")
-    found = restore(there.checkpoints, {"state": like_one, "best": None}, console.warn, step, own)
-    if found is None:
-        raise UserError(f"{origin} has no checkpoint to start from")
-    state: State = found[0]["state"]
-    begun, total, per_call = int(state.step), experiment.train.steps or 0, experiment.train.steps_per_call
-    if begun >= total:
-        raise UserError(f"{origin} is at step {begun} already; set train.steps above that")
-    if begun % per_call:
-        raise UserError(f"train.steps_per_call = {per_call}: the step {begun} of {origin} is no multiple of it; use 1")
-    if not experiment.is_population:
-        return state
-    each = jax.tree.map(lambda leaf: np.stack([leaf] * experiment.population.size), state)
-    return dataclasses.replace(each, hyper=like.hyper, seed=like.seed)

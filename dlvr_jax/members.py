@@ -14,16 +14,22 @@ from dlvr_jax.training.training import Training
 
 
 def summaries(experiment: Experiment, training: Training, found: Sequence[Mapping[str, float]]) -> list[dict[str, Any]]:
-    """An entry for each member, with its test metrics; "failed" is the update that was not finite, 0 for none."""
-    state = jax.device_get(training.state)
+    """An entry for each member: what it was chosen by on validation, and its test metrics.
+
+    "failed" is the update that was not finite, 0 for none.
+    """
+    state, memory, best = jax.device_get(training.state), training.memory, experiment.evaluation.best
     return [
         {
             "member": k,
             "seed": experiment.seeds[k],
             "varied": experiment.varied(k),
             "failed": int(state.failed[k]),
-            "tested_step": training.memory.best_step[k] or int(state.step[k]),
-            "metrics": {f"test/{name}": value for name, value in own.items()},
+            "tested_step": memory.best_step[k] or int(state.step[k]),
+            "metrics": {
+                **({f"validation/{best}": memory.best_value[k]} if memory.best_step[k] else {}),
+                **{f"test/{name}": value for name, value in own.items()},
+            },
             "params_sha256": tree_digest(member(state.params, k)),
         }
         for k, own in enumerate(found)
@@ -36,5 +42,6 @@ def table(members: Sequence[Mapping[str, Any]]) -> Table:
     rows = []
     for own in members:
         cells = {"member": own["member"], "seed": own["seed"], **own["varied"], **headline(own["metrics"])}
+        cells |= {"tested step": own["tested_step"]}
         rows.append(cells | ({"failed at step": own["failed"] or "-"} if failed else {}))
     return Table(tuple(rows[0]), tuple(tuple(row.values()) for row in rows), "Members")

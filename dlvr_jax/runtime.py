@@ -36,7 +36,7 @@ PACKAGES = (
     "tokenizers",
 )
 FLAGS = ("XLA_", "JAX_", "LIBTPU_INIT_ARGS", "NVIDIA_TF32_OVERRIDE")  # beginnings of variables that decide bits
-NO_FLAGS = ("JAX_COMPILATION_CACHE", "JAX_PERSISTENT_CACHE")
+NO_FLAGS = ("JAX_COMPILATION_CACHE", "JAX_PERSISTENT_CACHE", "XLA_PYTHON_CLIENT_")  # caches, and who gets memory
 
 
 def cache_folder() -> Path:
@@ -124,11 +124,16 @@ def compiler_options(program: ClosedJaxpr, runs_once: bool = False) -> dict[str,
     return {"xla_cpu_experimental_ynn_fusion_type": ""}
 
 
+def command() -> str:
+    """The verb and its arguments that this process was started with."""
+    return shlex.join([Path(sys.argv[0]).stem, *sys.argv[1:]])
+
+
 def environment() -> dict[str, Any]:
     """What the bits of a run depend on besides its config, and where it ran."""
     device = jax.devices()[0]
     return {
-        "command": shlex.join([Path(sys.argv[0]).stem, *sys.argv[1:]]),
+        "command": command(),
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
         "device": {"platform": device.platform, "kind": device.device_kind, "count": jax.device_count()},
         "cpu": {"model": _cpu_model(), "threads": int(os.environ["NPROC"])},

@@ -1,6 +1,8 @@
 """`./launch.sh list`: every config in configs/, with its size, its budget and its result."""
 
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import jax
 
@@ -26,7 +28,8 @@ def list_configs(argv: Sequence[str]) -> None:
     reached, faults = _reached()
     for family in sorted(_families(), key=config.place_of):
         rows = []
-        for file in sorted((config.ROOT / "configs" / family).glob("[!_]*.py")):
+        files = (config.ROOT / "configs" / family).glob("[!_]*.py")
+        for file in sorted(files, key=_by_number):
             try:
                 rows.append(_row(config.Source(file), reached))
             except Exception as error:  # a mistake of any kind in a config or in what it names
@@ -40,6 +43,11 @@ def list_configs(argv: Sequence[str]) -> None:
         print_table((family, "model", "parameters", "data", "budget", "result"), rows, right=("parameters",))
     if faults:
         raise UserError(*faults)
+
+
+def _by_number(file: Path) -> list[str | int]:
+    """e5 before e10."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", file.stem)]
 
 
 def _families() -> set[str]:

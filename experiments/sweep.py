@@ -66,6 +66,8 @@ def sweep(argv: Sequence[str]) -> int:
     folder = SweepFolder.named(known.workdir, source.name, record)
     if known.dry_run:
         print_plan(base, next(_generations(folder, base, wanted, judge)))
+        if wanted.search:
+            print(f"the first of {-(-wanted.trials // wanted.generation)} generations; {wanted.trials} points in all")
         return 0
     with folder.locked():
         folder.begin(record)

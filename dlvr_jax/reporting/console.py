@@ -53,7 +53,8 @@ class Progress:
     def update(self, step: int, metrics: Mapping[str, float | int], examples_per_second: float | None) -> None:
         """`step` updates are done; the metrics are the latest known. Under a microsecond unless it is time to draw."""
         now = monotonic()
-        if now < self._due and step < self._total:
+        is_known = not self._live and (step, metrics) == (self._step, self._metrics)
+        if is_known or (now < self._due and step < self._total):
             return
         self._step, self._metrics, self._speed = step, metrics, examples_per_second
         self._clock = self._clock or (step, now)  # from the first step on: compiling is no measure of what is left

@@ -98,7 +98,7 @@ def _tiles(
     best = str(config.get("eval", {}).get("best"))
     is_best = {name: name.endswith("/" + best.rsplit("/", 1)[-1]) for name in figures}
     order = sorted(figures, key=lambda name: not is_best[name])
-    return [_Tile(label(name), number(figures[name]), is_best[name], _over(name, summary, lines)) for name in order]
+    return [_Tile(label(name), number(figures[name]), is_best[name], _over(summary, lines)) for name in order]
 
 
 def _latest(lines: Sequence[Mapping[str, Any]]) -> dict[str, object]:
@@ -113,11 +113,11 @@ def _latest(lines: Sequence[Mapping[str, Any]]) -> dict[str, object]:
     return {}
 
 
-def _over(name: str, summary: Mapping[str, Any] | None, lines: Sequence[Mapping[str, Any]]) -> str:
-    """Over how many members a figure is the mean, in words; those that failed are not in the means of the test."""
+def _over(summary: Mapping[str, Any] | None, lines: Sequence[Mapping[str, Any]]) -> str:
+    """Over how many members a figure is the mean, in words; those that failed are not in it."""
     members = summary.get("members", []) if summary else []
     count = len(members) or len({line.get("member") for line in lines})
-    sound = count - sum(own["failed"] > 0 for own in members) if name.startswith("test/") else count
+    sound = count - sum(own["failed"] > 0 for own in members)
     if count < 2:
         return ""
     return f"mean over {count} members" if sound == count else f"mean over {sound} of {count} members"

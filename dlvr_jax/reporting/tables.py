@@ -20,10 +20,15 @@ _LAST = 10  # columns: the least that stays for the last column
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> None:
     """Prints to stdout, with an empty line after it; `right` names the columns of numbers.
 
-    Where the rows do not fit, the last column is folded and cells of more than 40 characters, then all but the first.
+    Where the rows do not fit, cells are broken between words and the last column is folded; where that is not enough,
+    each row is a table of its own, a line for each column.
     """
     console = _console()
     widths = _widths(header, rows, console.width)
+    if widths is None:
+        for row in rows:
+            print_table(("", ""), tuple(zip(header, row, strict=True)))
+        return
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for name, width in zip(header, widths, strict=True):
         side: Literal["left", "right"] = "right" if name in right else "left"
@@ -49,14 +54,17 @@ def _cell(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _widths(header: Sequence[str], rows: Sequence[Sequence[str]], room: int) -> Sequence[int | None]:
-    """Of every column; None is for rich to say. Cells are whole if they fit, else broken between words if that does."""
+def _widths(header: Sequence[str], rows: Sequence[Sequence[str]], room: int) -> Sequence[int | None] | None:
+    """Of every column; the last one's is for rich to say. Cells are whole if they fit, else broken between words.
+
+    None where that does not fit either. Two columns always do.
+    """
     columns = [[row[place] for row in [header, *rows]] for place in range(len(header) - 1)]
     whole = [min(_UNFOLDED, max(map(len, cells))) for cells in columns]
     words = [min(_UNFOLDED, max(len(word) for cell in cells for word in cell.split() or [""])) for cells in columns]
     slack = room - _LAST - 2 * len(header) - sum(words)
-    if slack < 0:  # only the names of the rows stay whole
-        return [whole[0], *[None] * (len(header) - 1)]
+    if slack < 0:
+        return None if len(header) > 2 else [None, None]
     widths = []
     for least, most in zip(words, whole, strict=True):
         widths.append(min(most, least + slack))

@@ -13,7 +13,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from statistics import median
 
 import jax
 import jax.numpy as jnp
@@ -89,7 +88,7 @@ def _measured(experiment: Experiment) -> dict[str, float]:
     shared = sum(leaf.nbytes for leaf in jax.tree.leaves(resident))
     memory = memory_of(program)
     own = sum(leaf.nbytes for leaf in jax.tree.leaves((state, payload))) if memory is None else memory.total - shared
-    per_step = median(seconds) / experiment.train.steps_per_call
+    per_step = min(seconds) / experiment.train.steps_per_call
     return {"seconds_per_step": per_step, "member_bytes": max(own, 0), "shared_bytes": shared}
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from dlvr_jax import config
+from dlvr_jax.errors import UserError
 from dlvr_jax.run import Run
 from dlvr_jax.sweeps.collect import Judge, judged
 from dlvr_jax.sweeps.folder import Generation, SweepFolder
@@ -54,7 +55,10 @@ def first_jobs(folder: SweepFolder, sweep: Sweep) -> list[tuple[Base, Job]]:
 
 
 def _first_job(text: str) -> tuple[Base, Job]:
-    source = config.find(text)
+    try:
+        source = config.find(text)
+    except UserError as error:
+        raise UserError(f"get_sweep: from = {text}: is neither a run's folder nor a config ({error})") from None
     base = Base(source, config.load(source), {})
     return base, Job((Member(0, base.complete({}).flat["seed"], {}),))
 

@@ -26,8 +26,8 @@ def print_plan(base: Base, generation: Generation) -> None:
     members = [member for job in generation.jobs for member in job.members]
     points = {member.point for member in members}
     print(
-        f"{len(points)} points, {len(members)} trainings, {len(rows)} programs; one training after the other "
-        f"about {duration(total)}, without evaluations"
+        f"points: {len(points)}, trainings: {len(members)}, programs: {len(rows)}; one training after the other "
+        f"about {duration(total)}, without compiling and evaluations"
     )
 
 

@@ -103,6 +103,9 @@ def which_state(t: Training) -> str:
     """`chosen_state` in words."""
     step = int(np.max(t.state.step))
     if isinstance(t.task, Population):
-        return f"step {step}" + (f", each member at its best {t.evaluation.best}" if any(t.memory.best_step) else "")
+        if not any(t.memory.best_step):
+            return f"step {step}"
+        first, last = min(t.memory.best_step), max(t.memory.best_step)
+        return f"steps {first} to {last} of {step}, each member's best {t.evaluation.best} on validation"
     best = t.memory.best_step[0]
     return f"step {best} of {step}, the best {t.evaluation.best} on validation" if best else f"step {step}"

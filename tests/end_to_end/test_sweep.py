@@ -31,7 +31,7 @@ def test_a_grid_is_as_few_programs_as_its_structures_and_is_trained_once(
     command = ["sweep", TINY, "--sweep", file, "--workdir", tmp_path / "sweep", FAST]
     planned = call(*command, "--dry-run")
     assert planned.returncode == 0, planned.stderr
-    assert "4 points, 8 trainings, 2 programs" in planned.stdout and not (tmp_path / "sweep").exists()
+    assert "points: 4, trainings: 8, programs: 2" in planned.stdout and not (tmp_path / "sweep").exists()
 
     done = launch(*command, "--workers", "2")
     assert done.returncode == 0, done.stderr

@@ -185,7 +185,8 @@ def test_the_members_of_a_population_share_a_chart(tmp_path: Path) -> None:
 
 
 def test_a_population_tells_its_members_first_and_marks_what_is_a_mean(tmp_path: Path) -> None:
-    own = [{"member": k, "seed": k, "varied": {}, "failed": 0, "metrics": {"test/loss": 0.5 + k}} for k in range(3)]
+    one = {"varied": {}, "failed": 0, "tested_step": 50}
+    own = [{"member": k, "seed": k, **one, "metrics": {"test/loss": 0.5 + k}} for k in range(3)]
     own[1]["failed"] = 7
     run = made_up_run(tmp_path, displays={"members": members.table(own)})
     run.write("summary.json", SUMMARY | {"metrics": {"test/loss": 1.5, "validation/accuracy": 0.5}, "members": own})
@@ -193,7 +194,7 @@ def test_a_population_tells_its_members_first_and_marks_what_is_a_mean(tmp_path:
     assert text.count("Members") == 1 and "Looking closer" not in text
     assert text.index("1.500") < text.index("Members") < text.index("failed at step") < text.index("Learning")
     assert text[text.index("1.500") + 1] == "mean over 2 of 3 members"
-    assert text[text.index("0.5000") + 1] == "mean over 3 members"
+    assert text[text.index("0.5000") + 1] == "mean over 2 of 3 members"
 
 
 def test_figures_of_an_unfinished_population_are_means(tmp_path: Path) -> None:

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from dlvr_jax import check, config
+from dlvr_jax.beginning import state_of
 from dlvr_jax.build import build
 from dlvr_jax.data.batches import assemble
 from dlvr_jax.errors import UserError
 from dlvr_jax.extract import Place, gather
-from dlvr_jax.launch import Start, _first_state, _state_of, launch
+from dlvr_jax.launch import Start, _first_state, launch
 from dlvr_jax.run import Run
 from dlvr_jax.training.checkpoint import named_leaves, read, steps
 from dlvr_jax.training.compiled import initial_state
@@ -161,7 +162,7 @@ def test_a_population_takes_all_of_a_run_but_seeds_and_hyper(tmp_path: Path) -> 
     origin = train(tmp_path / "origin")
     experiment = build(start(tmp_path, **FOUR, train__steps="24").complete.flat)
     like = _first_state(experiment)
-    begun = _state_of(origin.path, None, like, experiment)
+    begun = state_of(origin.path, None, like, experiment)
     kept, _ = read(origin.checkpoints / "16")
     for name, leaf in named_leaves({"state": begun}).items():
         if name.startswith(("state/hyper", "state/seed")):
