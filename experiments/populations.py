@@ -67,7 +67,8 @@ def _measured(name: str, flags: dict[str, str], members: int, rounds: int) -> di
     rows = [("one after the other", f"{1000 * gain.one_after_the_other:.2f}", "1.00", "")]
     for form, seconds in gain.together.items():
         rows.append((str(form), f"{1000 * seconds:.2f}", f"{gain.ratio(form):.2f}", "auto" * (form == chosen)))
-    print_table((name, "ms a step of all", "times faster", ""), rows, right=("ms a step of all", "times faster"))
+    title = name.removeprefix("configs/").replace(".py", "")
+    print_table((title, "ms a step of all", "times faster", ""), rows, right=("ms a step of all", "times faster"))
     return {
         "config": name,
         "flags": flags,

@@ -16,7 +16,7 @@ def print_plan(base: Base, generation: Generation) -> None:
     rows, total = [], 0.0
     for number, job in enumerate(generation.jobs):
         cost = estimate(base.arguments(without_origin(job.members[0].settings)))
-        seconds = cost.seconds_per_step * cost.steps * len(job.members)
+        seconds = cost.seconds_per_step * (generation.until or cost.steps) * len(job.members)
         memory = cost.shared_bytes + cost.member_bytes * len(job.members)
         settings = job.shared if job.origin is None else {FROM: str(job.origin), **job.shared}
         shared = ", ".join(f"{key}={text}" for key, text in settings.items()) or "-"

@@ -1,13 +1,34 @@
-"""Trainings as processes on this machine, each with its share of the cores, or of an accelerator's memory."""
+"""Trainings as processes on this machine, each with its share of the cores, the GPUs, or of a GPU's memory."""
 
 import os
 import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from queue import SimpleQueue
 
 from dlvr_jax.sweeps.engines.engine import Ended, last_line
 from dlvr_jax.sweeps.engines.process import start
+
+
+def gpus() -> list[str]:
+    """The NVIDIA GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` names them."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name for name in visible.split(",") if name]
+    return sorted(path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*"))
+
+
+def shares(workers: int, devices: Sequence[str]) -> list[dict[str, str]]:
+    """What each worker's environment says of GPUs: its own ones, or one and a part of its memory. Empty without any."""
+    if not devices:
+        return [{} for _ in range(workers)]
+    found = []
+    for number in range(workers):
+        one = number % len(devices)
+        own, users = devices[number::workers] or [devices[one]], len(range(one, workers, len(devices)))
+        found.append({"CUDA_VISIBLE_DEVICES": ",".join(own), "XLA_PYTHON_CLIENT_MEM_FRACTION": f"{0.9 / users:.3f}"})
+    return found
 
 
 class Local:
@@ -16,8 +37,10 @@ class Local:
     def __init__(self, workers: int) -> None:
         """`workers`: how many trainings share the machine."""
         cores = max(len(os.sched_getaffinity(0)) // workers, 1)
-        share = {"NPROC": str(cores), "XLA_PYTHON_CLIENT_MEM_FRACTION": f"{0.9 / workers:.3f}"}
-        self._environment = {**share, **os.environ}
+        self._environment = {"NPROC": str(cores), **os.environ}
+        self._shares: SimpleQueue[dict[str, str]] = SimpleQueue()  # of the workers that train nothing now
+        for share in shares(workers, gpus()):
+            self._shares.put(share)
         self._live: set[subprocess.Popen[bytes]] = set()
         self._stopped = False
 
@@ -25,7 +48,8 @@ class Local:
         """See Engine."""
         if self._stopped:
             return Ended(-signal.SIGTERM, "not started")
-        process = start(arguments, log, self._environment)
+        share = self._shares.get()
+        process = start(arguments, log, {**self._environment, **share})
         self._live.add(process)
         if self._stopped:  # meanwhile
             process.terminate()
@@ -33,6 +57,7 @@ class Local:
             return Ended(process.wait(), last_line(log))
         finally:
             self._live.discard(process)
+            self._shares.put(share)
 
     def stop(self) -> None:
         """See Engine."""
