@@ -161,6 +161,8 @@ class Run:
 
     def _lack(self, name: str) -> str:
         """Why a file is not there."""
+        if (self.path / "sweep.json").exists():
+            return f"it is a sweep; its runs are in {self.path / 'runs'}, and points.json says which is which"
         if self.path.is_dir():
             return f"it has no {name}"
         return "it is a file; give the folder that train writes" if self.path.exists() else "there is no such folder"

@@ -61,11 +61,11 @@ def sweep(argv: Sequence[str]) -> int:
     source = config.find(known.config)
     base = Base(source, config.load(source), config.flags([flag for flag in rest if flag not in options]))
     wanted = _wanted(source if known.sweep is None else config.find(known.sweep), base)
-    judge = judge_of(base, wanted)
+    judge, sharing = judge_of(base, wanted), known.workers if known.launcher == "local" else 1
     record = {"command": shlex.join(["./launch.sh", "sweep", *argv]), **base.record, "sweep": vars(wanted)}
     folder = SweepFolder.named(known.workdir, source.name, record)
     if known.dry_run:
-        print_plan(base, next(_generations(folder, base, wanted, judge)))
+        print_plan(base, next(_generations(folder, base, wanted, judge, sharing)))
         if wanted.search:
             print(f"the first of {-(-wanted.trials // wanted.generation)} generations; {wanted.trials} points in all")
         return 0
@@ -75,7 +75,7 @@ def sweep(argv: Sequence[str]) -> int:
             print(f"trying {folder.forgive()} failed programs again", file=sys.stderr)
         try:
             engine = _engine(known.launcher, known.workers, known.address or "auto", options)
-            _train(folder, base, wanted, judge, engine, known.workers)
+            _train(folder, base, wanted, judge, engine, known.workers, sharing)
         except Stopped as stopped:
             print("stopped: the trainings have saved their states; the same command goes on", file=sys.stderr)
             return 128 + (stopped.signal or 0)
@@ -116,12 +116,14 @@ def _engine(launcher: str, workers: int, address: str, options: Sequence[str]) -
     return Local(workers)
 
 
-def _train(folder: SweepFolder, base: Base, wanted: Sweep, judge: Judge, engine: Engine, workers: int) -> None:
+def _train(
+    folder: SweepFolder, base: Base, wanted: Sweep, judge: Judge, engine: Engine, workers: int, sharing: int
+) -> None:
     for own, job in first_jobs(folder, wanted):
         _run(folder, own, engine, workers, Generation({}, [job]), {})
         if failure := folder.failure(folder.run(job, own)):
             raise UserError(f"{own.source}, from which points start, failed: {failure['reason']}")
-    for number, generation in enumerate(_generations(folder, base, wanted, judge)):
+    for number, generation in enumerate(_generations(folder, base, wanted, judge, sharing)):
         if folder.generation(number) is None:
             print_plan(base, generation)
             folder.keep(number, generation)
@@ -154,9 +156,11 @@ def _steps(base: Base, job: Job) -> int:
     return build(base.complete(without_origin(job.members[0].settings)).flat).train.steps or 0
 
 
-def _generations(folder: SweepFolder, base: Base, wanted: Sweep, judge: Judge) -> Iterator[Generation]:
+def _generations(folder: SweepFolder, base: Base, wanted: Sweep, judge: Judge, sharing: int) -> Iterator[Generation]:
+    """`sharing`: how many programs share the memory."""
+
     def limit(point: Settings) -> int:
-        return wanted.members or most_members(estimate(base.arguments(without_origin(point))))
+        return wanted.members or most_members(estimate(base.arguments(without_origin(point))), sharing)
 
     return generations(folder, base, wanted, judge, limit)
 
