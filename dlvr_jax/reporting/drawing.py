@@ -83,12 +83,20 @@ def as_file(svg: str) -> str:
 
 def logarithmic(axes: "Axes", which: Literal["x", "y"]) -> None:
     """Makes an axis logarithmic, its numbers written plainly: mathematical text is not drawn here."""
-    from matplotlib.ticker import LogFormatter
+    from matplotlib.ticker import LogLocator
+
+    def written(value: float, _: float) -> str:
+        return f"{value:,.10g}"
+
+    def between(value: float, place: float) -> str:
+        low, high = axis.get_view_interval()
+        return written(value, place) if high < 100 * low else ""
 
     axis = axes.xaxis if which == "x" else axes.yaxis
     axes.set(**{f"{which}scale": "log"})
-    axis.set_major_formatter(lambda value, _: f"{value:,.10g}")
-    axis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(1.5, 0.5)))
+    axis.set_major_formatter(written)
+    axis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
+    axis.set_minor_formatter(between)
 
 
 def _saved(figure: "Figure") -> str:

@@ -66,37 +66,33 @@ def _table(comparison: Comparison) -> Block:
     judge, keys, costs = comparison.judge, comparison.sweep.keys, comparison.costs
     fronts = {name: comparison.front(cost) for name, cost in costs.items()}
     rest = [point for point in comparison.points if point.number not in comparison.ranks]
+    settings, metric = dict(zip(short(keys), keys, strict=True)), label(judge.metric)
     rows = []
     for point in [*comparison.ranked, *rest] if comparison.sweep.search else comparison.points:
         paid = seconds(point)
         rows.append(
-            (
-                *(str(point.number), *(brief(point.settings.get(key, "-")) for key in keys)),
-                *(str(comparison.ranks.get(point.number, "-")), str(point.value or "-")),
-                *(_difference(comparison, point), str(point.test(judge.metric) or "-")),
-                *("-" if paid is None else duration(paid), number(parameters(point)), point.ended or "-"),
-                ", ".join(name for name, front in fronts.items() if point in front) or "-",
-            )
+            {
+                "point": str(point.number),
+                **{name: brief(point.settings.get(key, "-")) for name, key in settings.items()},
+                "rank": str(comparison.ranks.get(point.number, "-")),
+                f"validation {metric}": str(point.value or "-"),
+                "difference": _difference(comparison, point),
+                f"test {metric}": str(point.test(judge.metric) or "-"),
+                "time": "-" if paid is None else duration(paid),
+                "parameters": number(parameters(point)),
+                "ended early": point.ended or "-",
+                "front": ", ".join(name for name, front in fronts.items() if point in front) or "-",
+            }
         )
-    metric = label(judge.metric)
-    measured = (
-        "rank",
-        f"validation {metric}",
-        "difference",
-        f"test {metric}",
-        "time",
-        "parameters",
-        "ended early",
-        "front",
-    )
-    numeric = frozenset({0, *range(len(keys) + 1, len(keys) + 8)})
+    columns = [name for name in rows[0] if any(row[name] != "-" for row in rows)]
+    numeric = frozenset(place for place, name in enumerate(columns) if name not in (*settings, "front"))
     note = (
         "Mean ± sample standard deviation over the seeds. Rank: by the mean on validation, points that lack seeds "
         "last, never by the test split. Difference: to the first point, between trainings of the same seed. Time: of "
         "one training, its share of its program's. Front: no other point is better at no more of that cost."
     )
-    columns = ("point", *short(keys), *measured)
-    return Block("What they set, and what came out", columns=columns, rows=tuple(rows), numeric=numeric, note=note)
+    cells = tuple(tuple(row[name] for name in columns) for row in rows)
+    return Block("What they set, and what came out", columns=tuple(columns), rows=cells, numeric=numeric, note=note)
 
 
 def _difference(comparison: Comparison, point: Point) -> str:
