@@ -31,11 +31,13 @@ def check(origin: Path, step: int | None, experiment: Experiment) -> None:
 
 
 def state_of(origin: Path, step: int | None, like: State, experiment: Experiment) -> State:
-    """The last state of another run, or that of a step, with this config's hyper and seed; its step goes on.
+    """The last state of another run, or that of a step, with this config's hyper and seed; its step goes on, also where
+    that run met a number that was not finite: its state is the one before.
 
     Of a population each member starts from it.
     """
-    own, alone = ("state/hyper", "state/seed", "best"), member(like, 0) if experiment.is_population else like
+    own = ("state/hyper", "state/seed", "state/failed", "best")
+    alone = member(like, 0) if experiment.is_population else like
     found = restore(Run(origin).checkpoints, {"state": alone, "best": None}, console.warn, step, own)
     if found is None:
         raise UserError(f"{origin} has no checkpoint to start from")
@@ -44,7 +46,7 @@ def state_of(origin: Path, step: int | None, like: State, experiment: Experiment
     if not experiment.is_population:
         return state
     each = jax.tree.map(lambda leaf: np.stack([leaf] * experiment.population.size), state)
-    return dataclasses.replace(each, hyper=like.hyper, seed=like.seed)
+    return dataclasses.replace(each, hyper=like.hyper, seed=like.seed, failed=like.failed)
 
 
 def _check_step(origin: Path, begun: int, experiment: Experiment) -> None:

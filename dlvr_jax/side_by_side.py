@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dlvr_jax.config import flatten
+from dlvr_jax.config import HOW, flatten
 from dlvr_jax.reporting.readable import duration, headline, number
 from dlvr_jax.run import Run
 from dlvr_jax.schema import written
@@ -47,6 +47,8 @@ def trainings(name: str, run: Run) -> list[Training]:
         UserError: it is no run, or damaged.
     """
     flat, summary, lines = flatten(run.config), run.summary() or {}, run.metrics()
+    if origin := run.record.get("from"):
+        flat["from"] = origin["run"]
     size = flat.get("population.size", 1)
     seconds = summary["seconds"] / size if summary else None
     if size == 1:
@@ -86,5 +88,5 @@ def table(found: Sequence[Training]) -> tuple[tuple[str, ...], list[tuple[str, .
 
 def _differing(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     """Keys that have not the same value everywhere, in the order in which they turn up."""
-    keys = dict.fromkeys(key for config in configs for key in config)
+    keys = dict.fromkeys(key for config in configs for key in config if key not in HOW)
     return [key for key in keys if len({json.dumps(config.get(key, MISSING)) for config in configs}) > 1]

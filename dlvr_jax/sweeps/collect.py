@@ -128,18 +128,16 @@ def judged(folder: SweepFolder, base: Base, generation: Generation, judge: Judge
     values: dict[int, list[float]] = {}
     for row in rows(folder, base, generation.jobs, judge):
         value = row.value if generation.until is None else row.history.get(generation.until)
-        if value is not None and math.isfinite(value) and not _is_frozen(folder, row):
+        if value is not None and math.isfinite(value) and not row.failed:
             values.setdefault(row.point, []).append(value)
     planned = Counter(member.point for job in generation.jobs for member in job.members)
     return {number: fmean(own) for number, own in values.items() if len(own) == planned[number]}
 
 
-def _is_frozen(folder: SweepFolder, row: Row) -> bool:
-    """Whether a training that is paused has met a number that is not finite."""
-    if row.paused is None:
-        return False
-    leaves, _ = read(folder.path / "runs" / row.run / "checkpoints" / str(row.paused))
-    return bool(np.atleast_1d(leaves["state/failed"])[row.member or 0])
+def _failed_step(run: Run, member: int | None, step: int) -> int:
+    """The update that was not finite, of a training that has a checkpoint of this step; else 0."""
+    path = run.checkpoints / str(step)
+    return int(np.atleast_1d(read(path)[0]["state/failed"])[member or 0]) if path.exists() else 0
 
 
 def places(folder: SweepFolder, base: Base, before: int) -> dict[Member, Place]:
@@ -173,7 +171,9 @@ def _trained(row: Row, run: Run, members: int, judge: Judge) -> Iterator[Row]:
     if not history:
         return
     if summary is None:
-        yield dataclasses.replace(row, paused=max(history), history=history)
+        failed = _failed_step(run, row.member, max(history))
+        reason = f"step {failed} is not finite" if failed else ""
+        yield dataclasses.replace(row, failed=reason, paused=None if failed else max(history), history=history)
         return
     own = summary if row.member is None else summary["members"][row.member]
     if step := own.get("failed"):

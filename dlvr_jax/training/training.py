@@ -106,6 +106,7 @@ def which_state(t: Training) -> str:
         if not any(t.memory.best_step):
             return f"step {step}"
         first, last = min(t.memory.best_step), max(t.memory.best_step)
-        return f"steps {first} to {last} of {step}, each member's best {t.evaluation.best} on validation"
+        steps = f"step {first}" if first == last else f"steps {first} to {last}"
+        return f"{steps} of {step}, each member's best {t.evaluation.best} on validation"
     best = t.memory.best_step[0]
     return f"step {best} of {step}, the best {t.evaluation.best} on validation" if best else f"step {step}"
