@@ -216,8 +216,10 @@ def _begun(run: Run, start: Start, experiment: Experiment) -> tuple[Experiment, 
     params = experiment.abstract_state.params
     console.print_parameters([(n, p.shape, p.dtype, p.size) for n, p in named_leaves(params).items()])
     memory = Memory.of(experiment.population.size)
-    settings, until = (experiment.train, experiment.evaluation), start.until
-    return experiment, Training(run, task, splits, *settings, state, memory=memory, until=until), environment
+    training = Training(
+        run, task, splits, experiment.train, experiment.evaluation, state, memory=memory, until=start.until
+    )
+    return experiment, training, environment
 
 
 def _first_state(experiment: Experiment) -> State:

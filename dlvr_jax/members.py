@@ -41,7 +41,7 @@ def table(members: Sequence[Mapping[str, Any]]) -> Table:
     failed = any(own["failed"] for own in members)
     rows = []
     for own in members:
-        cells = {"member": own["member"], "seed": own["seed"], **own["varied"], **headline(own["metrics"])}
-        cells |= {"tested step": own["tested_step"]}
+        cells = {"member": own["member"], "seed": own["seed"], **own["varied"]}
+        cells |= headline(own["metrics"]) | {"tested step": own["tested_step"]}
         rows.append(cells | ({"failed at step": own["failed"] or "-"} if failed else {}))
     return Table(tuple(rows[0]), tuple(tuple(row.values()) for row in rows), "Members")

@@ -11,7 +11,6 @@ from dlvr_jax.run import Run
 from dlvr_jax.schema import written
 from dlvr_jax.sections import alone_of
 
-POPULATION = "population."
 MISSING = "-"
 
 
@@ -52,8 +51,7 @@ def trainings(name: str, run: Run) -> list[Training]:
     size = flat.get("population.size", 1)
     seconds = summary["seconds"] / size if summary else None
     if size == 1:
-        alone = {key: value for key, value in flat.items() if not key.startswith(POPULATION)}
-        return [Training(name, alone, lines, summary, seconds, summary.get("parameters"))]
+        return [Training(name, alone_of(flat, 0), lines, summary, seconds, summary.get("parameters"))]
     return [
         Training(
             f"{name}, member {k}",

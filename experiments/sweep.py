@@ -63,7 +63,8 @@ def sweep(argv: Sequence[str]) -> int:
     wanted = _wanted(source if known.sweep is None else config.find(known.sweep), base)
     if known.retry and wanted.search:
         raise UserError("--retry failed: a search has gone on by what failed; begin it anew with another --workdir")
-    judge, sharing = judge_of(base, wanted), known.workers if known.launcher == "local" else 1
+    judge = judge_of(base, wanted)
+    sharing = known.workers if known.launcher == "local" else 1
     record = {"command": shlex.join(["./launch.sh", "sweep", *argv]), **base.record, "sweep": vars(wanted)}
     folder = SweepFolder.named(known.workdir, source.name, record)
     if known.dry_run:

@@ -94,9 +94,8 @@ def _convolution(x: Array, kernel: Array, strides: Strides, pads: Pads) -> Array
 def _transpose(y: Array, kernel: Array, strides: Strides, pads: Pads, shape: Shape) -> Array:
     """<_transpose(y, k), x> = <y, _convolution(x, k)> for pictures x of this shape."""
     around = []
-    for side, window, places, stride, (before, _) in zip(
-        shape[1:3], kernel.shape, y.shape[1:3], strides, pads, strict=False
-    ):
+    sides = zip(shape[1:3], kernel.shape[:2], y.shape[1:3], strides, pads, strict=True)
+    for side, window, places, stride, (before, _) in sides:
         low = window - 1 - before
         around.append((low, side + window - 2 - low - (places - 1) * stride))
     turned = kernel[::-1, ::-1].swapaxes(2, 3)
@@ -110,9 +109,8 @@ _transposed = jax.custom_vjp(_transpose, nondiff_argnums=(2, 3, 4))
 def _correlation(x: Array, y: Array, strides: Strides, pads: Pads, shape: Shape) -> Array:
     """<_correlation(x, y), k> = <y, _convolution(x, k)> for kernels k of this shape."""
     around = []
-    for side, window, places, stride, (before, _) in zip(
-        x.shape[1:3], shape, y.shape[1:3], strides, pads, strict=False
-    ):
+    sides = zip(x.shape[1:3], shape[:2], y.shape[1:3], strides, pads, strict=True)
+    for side, window, places, stride, (before, _) in sides:
         around.append((before, window - side - before + (places - 1) * stride))
     pictures, windows = x.transpose(3, 1, 2, 0), y.transpose(1, 2, 0, 3)
     kernel = lax.conv_general_dilated(

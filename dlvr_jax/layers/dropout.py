@@ -5,7 +5,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 
-def dropout(x: Float[Array, "*shape"], rate: float | Float[Array, ""], key: Key[Array, ""]) -> Float[Array, "*shape"]:
+def dropout(
+    x: Float[Array, "*leading last"], rate: float | Float[Array, ""], key: Key[Array, ""]
+) -> Float[Array, "*leading last"]:
     """Zeroes each element with probability `rate` and scales the rest by 1 / (1 - rate): Srivastava et al. 2014.
 
     `rate` lies in [0, 1] and may be traced, also under `vmap` (Flax's own `nn.Dropout` compares it with 0 in Python).
@@ -19,7 +21,9 @@ def dropout(x: Float[Array, "*shape"], rate: float | Float[Array, ""], key: Key[
 
 
 def _sixteen_bits(key: Key[Array, ""], shape: tuple[int, ...]) -> Int[Array, "..."]:
-    """From 0 to 2**16 - 1. Half the bits that `jax.random.bernoulli` draws, which are what dropout costs on a CPU."""
+    """From 0 to 2**16 - 1, two of each word drawn. `jax.random.bits` of 16 bits draws a word for each, as does
+    `jax.random.bernoulli`: twice the time, which is most of what dropout costs on a CPU.
+    """
     *leading, last = shape
     pairs = jax.random.bits(key, (*leading, -(-last // 2)), jnp.uint32)
     return jax.lax.bitcast_convert_type(pairs, jnp.uint16).reshape(*leading, -1)[..., :last].astype(jnp.int32)

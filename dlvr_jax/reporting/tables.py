@@ -27,9 +27,9 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Seq
     widths = _widths(header, rows, console.width)
     if widths is None:
         for row in rows:
-            print_table(("", ""), tuple(zip(header, row, strict=True)))
+            print_table(("", ""), tuple(zip(header, row, strict=True)))  # without a heading
         return
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", show_header=any(header))
     for name, width in zip(header, widths, strict=True):
         side: Literal["left", "right"] = "right" if name in right else "left"
         table.add_column(Text(name), justify=side, width=width, overflow="fold")

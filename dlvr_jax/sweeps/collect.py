@@ -128,16 +128,10 @@ def judged(folder: SweepFolder, base: Base, generation: Generation, judge: Judge
     values: dict[int, list[float]] = {}
     for row in rows(folder, base, generation.jobs, judge):
         value = row.value if generation.until is None else row.history.get(generation.until)
-        if value is not None and math.isfinite(value) and not row.failed:
+        if value is not None and math.isfinite(value):
             values.setdefault(row.point, []).append(value)
     planned = Counter(member.point for job in generation.jobs for member in job.members)
     return {number: fmean(own) for number, own in values.items() if len(own) == planned[number]}
-
-
-def _failed_step(run: Run, member: int | None, step: int) -> int:
-    """The update that was not finite, of a training that has a checkpoint of this step; else 0."""
-    path = run.checkpoints / str(step)
-    return int(np.atleast_1d(read(path)[0]["state/failed"])[member or 0]) if path.exists() else 0
 
 
 def places(folder: SweepFolder, base: Base, before: int) -> dict[Member, Place]:
@@ -170,14 +164,13 @@ def _trained(row: Row, run: Run, members: int, judge: Judge) -> Iterator[Row]:
     summary = run.summary()
     if not history:
         return
-    if summary is None:
-        failed = _failed_step(run, row.member, max(history))
-        reason = f"step {failed} is not finite" if failed else ""
-        yield dataclasses.replace(row, failed=reason, paused=None if failed else max(history), history=history)
+    own = summary if summary is None or row.member is None else summary["members"][row.member]
+    failed = _failed_step(run, row.member, max(history)) if own is None else own.get("failed")
+    if failed:
+        yield dataclasses.replace(row, failed=f"step {failed} is not finite")
         return
-    own = summary if row.member is None else summary["members"][row.member]
-    if step := own.get("failed"):
-        yield dataclasses.replace(row, failed=f"step {step} is not finite")
+    if summary is None or own is None:
+        yield dataclasses.replace(row, paused=max(history), history=history)
         return
     yield dataclasses.replace(
         row,
@@ -187,6 +180,12 @@ def _trained(row: Row, run: Run, members: int, judge: Judge) -> Iterator[Row]:
         seconds=summary["seconds"] / members,
         parameters=summary["parameters"],
     )
+
+
+def _failed_step(run: Run, member: int | None, step: int) -> int:
+    """The update that was not finite, of a training that has a checkpoint of this step; else 0."""
+    path = run.checkpoints / str(step)
+    return int(np.atleast_1d(read(path)[0]["state/failed"])[member or 0]) if path.exists() else 0
 
 
 def _number(job: Job, k: int) -> int | None:

@@ -104,7 +104,7 @@ class Driver:
             before = _progress(run)
             ended = self.engine.train(arguments, self.folder.log(run))
             if ended.code == 0:
-                if run.summary() is None and (until is None or _progress(run) < until):
+                if until is not None and run.summary() is None and _progress(run) < until:
                     self.folder.fail(run, job, f"it starts at step {until} or later, where it was to pause", False)
                 return
             if ended.code == InUse.code:

@@ -56,7 +56,7 @@ def estimate(arguments: tuple[str, ...]) -> Estimate:
     return Estimate(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def most_members(found: Estimate, sharing: int = 1) -> int:
+def most_members(found: Estimate, sharing: int) -> int:
     """As many as fit into the memory that is free, of which so many programs have a share each; and at least one."""
     room = found.room_bytes // sharing - found.shared_bytes
     return max(1, min(MOST, room // max(found.member_bytes, 1)))

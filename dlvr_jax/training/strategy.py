@@ -57,18 +57,23 @@ def measure(
     with activity() as show:
         for number, form in enumerate(tried, start=1):
             one = population(form)
-            if form.strategy == "unroll" and compiling[Form("map", form.devices)] * one.size / form.devices > LONGEST:
+            mapped = compiling.get(Form("map", form.devices), 0.0)
+            if form.strategy == "unroll" and mapped * one.size / form.devices > LONGEST:
                 continue
             show(f"measuring how to compute {one.size} members, {number} of {len(tried)}: {form}")
             started = time.perf_counter()
-            step = _step(one, per_call, state, splits[form.devices])
-            compiling[form] = time.perf_counter() - started
             try:
+                step = _step(one, per_call, state, splits[form.devices])
+                compiling[form] = time.perf_counter() - started
                 step()  # which warms up
-                steps[form] = step
             except jax.errors.JaxRuntimeError as error:
-                if not lacks_memory(error) or (form == tried[-1] and not steps):
+                if not lacks_memory(error):
                     raise
+                shortage = error
+            else:
+                steps[form] = step
+        if not steps:
+            raise shortage
         rounds = [{form: step() for form, step in steps.items()} for _ in range(REPEATS)]
     return {form: median([seconds[form] for seconds in rounds]) / per_call for form in steps}
 

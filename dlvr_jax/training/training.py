@@ -59,7 +59,7 @@ def remember_best(t: Training, step: int, metrics: Sequence[Mapping[str, float]]
     name = t.evaluation.best
     if name is None:
         return
-    frozen = np.atleast_1d(jax.device_get(t.state.failed)) * np.array(t.memory.best_step) > 0
+    frozen = (np.atleast_1d(jax.device_get(t.state.failed)) > 0) & (np.array(t.memory.best_step) > 0)
     better = [k for k, own in enumerate(metrics) if not frozen[k] and _is_better(t, k, own[name])]
     for k in better:
         t.memory.best_step[k], t.memory.best_value[k] = step, metrics[k][name]

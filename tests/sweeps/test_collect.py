@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from dlvr_jax.launch import launch
-from dlvr_jax.sweeps.collect import Judge, judged
+from dlvr_jax.sweeps.collect import Judge, judged, rows
 from dlvr_jax.sweeps.folder import Generation, SweepFolder
 from dlvr_jax.sweeps.plan import plan
 from tests.sweeps.made_up import base_of, made_up_sweep
@@ -26,4 +26,6 @@ def test_a_training_that_was_frozen_before_a_rung_has_no_value_there(tmp_path: P
     generation = Generation(points, plan(base, points, (0,), lambda point: 2), until=8)
     (job,) = generation.jobs
     assert launch(dataclasses.replace(job.start(base, tmp_path / "runs"), until=8)) == 0
-    assert judged(SweepFolder(tmp_path), base, generation, ACCURACY).keys() == {0}
+    folder = SweepFolder(tmp_path)
+    assert judged(folder, base, generation, ACCURACY).keys() == {0}
+    assert [row.failed for row in rows(folder, base, [job], ACCURACY)] == ["", "step 1 is not finite"]

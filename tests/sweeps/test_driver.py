@@ -82,6 +82,14 @@ def test_one_that_runs_out_of_memory_is_split_until_it_fits(tmp_path: Path) -> N
     assert folder.forgive() == 0 and sizes(folder, jobs, Run.summary) == [1, 1, 1, 1]  # it stays split
 
 
+def test_one_that_ends_without_having_come_to_its_rung_is_not_tried_for_ever(tmp_path: Path) -> None:
+    folder, engine = SweepFolder(tmp_path), Scripted(lambda size, tried: Ended(0, "it began behind the rung"))
+    (job,) = plan(BASE, dict(enumerate(POINTS)), (0, 1), lambda point: 64)
+    Driver(folder, BASE, engine, 1, lambda line: None, lambda steps, done: None).run([job], until=8)
+    assert list(engine.tries.values()) == [1]
+    assert "starts at step 8 or later" in (folder.failure(folder.run(job, BASE)) or {})["reason"]
+
+
 def test_one_member_that_is_too_large_alone_fails(tmp_path: Path) -> None:
     folder, jobs, _ = driven(tmp_path, lambda size, tried: Ended(12, "out of memory"))
     assert sizes(folder, jobs, folder.failure) == [1, 1, 1, 1]

@@ -14,7 +14,7 @@ from dlvr_jax.beginning import state_of
 from dlvr_jax.build import build
 from dlvr_jax.data.batches import assemble
 from dlvr_jax.errors import UserError
-from dlvr_jax.extract import Place, gather
+from dlvr_jax.extract import Place, gather, start_of
 from dlvr_jax.launch import Start, _first_state, launch
 from dlvr_jax.run import Run
 from dlvr_jax.training.checkpoint import named_leaves, read, steps
@@ -173,6 +173,17 @@ def test_a_population_takes_all_of_a_run_but_seeds_and_hyper(tmp_path: Path) -> 
     four = train(tmp_path / "four", **FOUR, population__strategy="vmap")
     with pytest.raises(UserError, match=r"is a population; ./launch.sh extract .*four --member N first"):
         train(tmp_path / "run", origin=four.path, train__steps="24")
+
+
+def test_what_starts_from_a_training_that_failed_does_not_take_over_that_it_did(tmp_path: Path) -> None:
+    flags = {"optimizer__name": "sgd", "population__size": "2", "population__strategy": "vmap"}
+    run = train(tmp_path / "run", until=8, **flags, population__vary__optimizer__learning_rate="0.01,1e38")
+    experiment = build(check.complete(config.flatten(run.config), {}).flat)
+    folder = tmp_path / "failed"
+    gather([Place(run, 1)], start_of(run, experiment, 1, folder))
+    alone = build(start(tmp_path, optimizer__name="sgd").complete.flat)
+    assert read(Run(folder).checkpoints / str(steps(Run(folder).checkpoints)[-1]))[0]["state/failed"] > 0
+    assert int(state_of(folder, None, _first_state(alone), alone).failed) == 0
 
 
 def test_a_run_whose_members_all_fail_stops(tmp_path: Path) -> None:

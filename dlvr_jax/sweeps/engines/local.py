@@ -40,7 +40,8 @@ class Local:
         self._environment = {"NPROC": str(cores), **os.environ}
         self._shares: SimpleQueue[dict[str, str]] = SimpleQueue()  # of the workers that train nothing now
         for share in shares(workers, gpus()):
-            self._shares.put(share)
+            said = {name for name in share if name in os.environ and name != "CUDA_VISIBLE_DEVICES"}
+            self._shares.put({name: text for name, text in share.items() if name not in said})
         self._live: set[subprocess.Popen[bytes]] = set()
         self._stopped = False
 
