@@ -24,7 +24,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.train.eval_every = 500
     config.train.checkpoint_every = 500
 
-    config.optimizer.update(dict(name="adamw", learning_rate=1e-3, b1=0.9, b2=0.99, weight_decay=0.1, clip_norm=1.0))
+    config.optimizer.update(dict(name="adamw", learning_rate=3e-3, b1=0.9, b2=0.99, weight_decay=0.1, clip_norm=1.0))
     config.optimizer.update(dict(schedule="cosine", warmup_steps=100))
 
     config.eval.batch_size = 32
