@@ -196,7 +196,9 @@ if [ "$venv" != none ]; then
     export PYTHONPYCACHEPREFIX="${PYTHONPYCACHEPREFIX:-$venv/bytecode}"
 fi
 
-# Large arrays are kept for reuse instead of given back to the system: a quarter less time for a ResNet-18 step (glibc only).
+# Large arrays are kept for reuse instead of given back to the system, whichever thread asks for them (glibc only). A
+# training step takes a fifth to two fifths less time: docs/performance.md.
+export MALLOC_ARENA_MAX="${MALLOC_ARENA_MAX:-1}"
 export MALLOC_MMAP_THRESHOLD_="${MALLOC_MMAP_THRESHOLD_:-4294967296}"
 export MALLOC_TRIM_THRESHOLD_="${MALLOC_TRIM_THRESHOLD_:-17179869184}"
 export MALLOC_TOP_PAD_="${MALLOC_TOP_PAD_:-268435456}"

@@ -15,6 +15,7 @@ from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from dlvr_jax.layers.causal_blocks import Heads, causal_mean_by_blocks
+from dlvr_jax.layers.dense import Dense
 from dlvr_jax.layers.dropout import dropout as drop
 from dlvr_jax.layers.positions import rotated
 from dlvr_jax.schema import Number
@@ -122,9 +123,9 @@ class MultiHeadAttention(nn.Module):
         if self.width % self.num_heads:
             raise ValueError(f"a width of {self.width} does not split into {self.num_heads} heads")
         self.query, self.key, self.value = (
-            nn.Dense(self.width, kernel_init=self.kernel_init, dtype=self.dtype) for _ in range(3)
+            Dense(self.width, kernel_init=self.kernel_init, dtype=self.dtype) for _ in range(3)
         )
-        self.output = nn.Dense(self.width, kernel_init=self.output_init, dtype=self.dtype)
+        self.output = Dense(self.width, kernel_init=self.output_init, dtype=self.dtype)
 
     def keys_values(
         self, x: Float[Array, "batch length width"], positions: Int[Array, " length"] | None = None

@@ -22,6 +22,7 @@ from jaxtyping import Array, Float
 
 from dlvr_jax.layers.attention import attend
 from dlvr_jax.layers.convolution import Conv
+from dlvr_jax.layers.dense import Dense
 
 Maps = Float[Array, "batch height width channels"]
 
@@ -88,7 +89,7 @@ class ImageSelfAttention(nn.Module):
         if height * width == 1:
             raise ValueError("self-attention over 1x1 places can only look at itself; put it into an earlier stage")
         places = x.reshape(batch, 1, height * width, channels)  # one head
-        dense = partial(nn.Dense, use_bias=False, dtype=self.dtype)
+        dense = partial(Dense, use_bias=False, dtype=self.dtype)
         depth = max(1, channels // self.reduction)
         q, k, v = (dense(depth, name=name)(places) for name in ("query", "key", "value"))
         found, weights = attend(q, k, v)
@@ -99,5 +100,5 @@ class ImageSelfAttention(nn.Module):
 
 def _mlp(hidden: int, channels: int, activation: Callable[[Array], Array], dtype: DTypeLike) -> nn.Sequential:
     """Two affine layers, the second back to as many units as there are maps."""
-    reduce = nn.Dense(hidden, kernel_init=nn.initializers.he_normal(), dtype=dtype, name="reduce")
-    return nn.Sequential([reduce, activation, nn.Dense(channels, dtype=dtype, name="restore")])
+    reduce = Dense(hidden, kernel_init=nn.initializers.he_normal(), dtype=dtype, name="reduce")
+    return nn.Sequential([reduce, activation, Dense(channels, dtype=dtype, name="restore")])

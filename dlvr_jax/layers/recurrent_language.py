@@ -8,10 +8,10 @@ from functools import partial
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
+from dlvr_jax.layers.dense import Dense, product
 from dlvr_jax.layers.recurrence import Stack
 from dlvr_jax.schema import Number
 
@@ -41,8 +41,8 @@ def next_token_logits(
     x, carry = stack(table(tokens), carry, train=train, dropout=dropout)
     bias = model.param("bias", nn.initializers.zeros, (model.vocab_size,))
     if model.tied:
-        matrix = table.embedding.astype(model.dtype)
-        return jnp.einsum("blh,vh->blv", x, matrix, preferred_element_type=jnp.float32) + bias, carry
-    product = partial(jax.lax.dot_general, preferred_element_type=jnp.float32)
-    output = nn.Dense(model.vocab_size, use_bias=False, dtype=model.dtype, dot_general=product, name="output")
+        matrix = jnp.asarray(table.embedding, model.dtype)
+        return product(x, matrix.T, preferred_element_type=jnp.float32) + bias, carry
+    wide = partial(product, preferred_element_type=jnp.float32)
+    output = Dense(model.vocab_size, use_bias=False, dtype=model.dtype, dot_general=wide, name="output")
     return output(x) + bias, carry

@@ -19,8 +19,10 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from dlvr_jax.layers.batch_norm import BatchNorm
 from dlvr_jax.layers.computed_once import computed_once
 from dlvr_jax.layers.convolution import Conv
+from dlvr_jax.layers.dense import Dense
 
 # Where the shape changes: options A and B of section 3.3. "none": no shortcut at all, the plain net of section 3.3.
 Shortcut = Literal["identity", "projection", "none"]
@@ -84,12 +86,12 @@ def conv3x3(dtype: DTypeLike) -> Callable[..., nn.Module]:
 
 def conv1x1(dtype: DTypeLike) -> Callable[..., nn.Module]:
     """A 1x1 convolution before a norm; for a stride, give it `x[:, ::stride, ::stride]`."""
-    return partial(nn.Dense, use_bias=False, kernel_init=nn.initializers.he_normal(), dtype=dtype)
+    return partial(Dense, use_bias=False, kernel_init=nn.initializers.he_normal(), dtype=dtype)
 
 
 def batch_norm(train: bool, dtype: DTypeLike) -> Callable[..., nn.Module]:
     """Ioffe & Szegedy 2015, https://arxiv.org/abs/1502.03167; moving averages keep nine tenths of themselves."""
-    return partial(nn.BatchNorm, use_running_average=not train, momentum=0.9, epsilon=1e-5, dtype=dtype)
+    return partial(BatchNorm, use_running_average=not train, momentum=0.9, epsilon=1e-5, dtype=dtype)
 
 
 def last_scale(zero_init: bool) -> nn.initializers.Initializer:

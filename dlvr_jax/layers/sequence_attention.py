@@ -17,6 +17,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
+from dlvr_jax.layers.dense import Dense, product
+
 Weights = Float[Array, "batch source"]
 Context = Float[Array, "batch width"]
 
@@ -28,10 +30,10 @@ class AdditiveAttention(nn.Module):
     dtype: DTypeLike = jnp.float32
 
     def setup(self) -> None:
-        self.of_query = nn.Dense(self.width, use_bias=False, dtype=self.dtype)  # W
-        self.of_states = nn.Dense(self.width, dtype=self.dtype)  # U, with the bias of both
-        product = partial(jax.lax.dot_general, preferred_element_type=jnp.float32)
-        self.score = nn.Dense(1, use_bias=False, dtype=self.dtype, dot_general=product)  # v
+        self.of_query = Dense(self.width, use_bias=False, dtype=self.dtype)  # W
+        self.of_states = Dense(self.width, dtype=self.dtype)  # U, with the bias of both
+        wide = partial(product, preferred_element_type=jnp.float32)
+        self.score = Dense(1, use_bias=False, dtype=self.dtype, dot_general=wide)  # v
 
     def keys(self, states: Float[Array, "batch source width"]) -> Float[Array, "batch source {self.width}"]:
         """What of the scores depends on the source alone."""
@@ -57,7 +59,7 @@ class MultiplicativeAttention(nn.Module):
     dtype: DTypeLike = jnp.float32
 
     def setup(self) -> None:
-        self.of_states = nn.Dense(self.width, use_bias=False, dtype=self.dtype) if self.general else None
+        self.of_states = Dense(self.width, use_bias=False, dtype=self.dtype) if self.general else None
 
     def keys(self, states: Float[Array, "batch source width"]) -> Float[Array, "batch source {self.width}"]:
         """See AdditiveAttention."""

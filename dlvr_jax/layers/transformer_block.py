@@ -16,17 +16,12 @@ from jaxtyping import Array, Bool, Float
 
 from dlvr_jax.layers.attention import KeysValues, Mask, MultiHeadAttention
 from dlvr_jax.layers.computed_once import computed_once
+from dlvr_jax.layers.dense import Dense
 from dlvr_jax.layers.dropout import dropout as drop
+from dlvr_jax.layers.layer_norm import LayerNorm
 from dlvr_jax.schema import Number
 
 Tokens = Float[Array, "batch length width"]
-
-
-def layer_norm(epsilon: float, dtype: DTypeLike, name: str | None = None) -> nn.LayerNorm:
-    """Ba et al. 2016, https://arxiv.org/abs/1607.06450. Statistics are float32, and the variance the mean squared
-    deviation: the mean square less the squared mean, Flax's default, cancels where the mean is large.
-    """
-    return nn.LayerNorm(epsilon, dtype=dtype, use_fast_variance=False, name=name)
 
 
 class FeedForward(nn.Module):
@@ -42,8 +37,8 @@ class FeedForward(nn.Module):
     @nn.compact
     def __call__(self, x: Tokens) -> Tokens:
         """See the class."""
-        x = nn.Dense(self.hidden, kernel_init=self.kernel_init, dtype=self.dtype, name="hidden_layer")(x)
-        return nn.Dense(self.width, kernel_init=self.output_init, dtype=self.dtype, name="output")(self.activation(x))
+        x = Dense(self.hidden, kernel_init=self.kernel_init, dtype=self.dtype, name="hidden_layer")(x)
+        return Dense(self.width, kernel_init=self.output_init, dtype=self.dtype, name="output")(self.activation(x))
 
 
 class Block(nn.Module):
@@ -71,14 +66,14 @@ class Block(nn.Module):
             dtype=self.dtype,
         )
         self.attention = attention(rotary=self.rotary)
-        self.attention_norm = layer_norm(self.epsilon, self.dtype)
+        self.attention_norm = LayerNorm(self.epsilon, self.dtype)
         if self.cross:
             self.cross_attention = attention()
-            self.cross_norm = layer_norm(self.epsilon, self.dtype)
+            self.cross_norm = LayerNorm(self.epsilon, self.dtype)
         self.feed_forward = FeedForward(
             self.width, self.hidden, self.activation, self.kernel_init, self.output_init, self.dtype
         )
-        self.feed_forward_norm = layer_norm(self.epsilon, self.dtype)
+        self.feed_forward_norm = LayerNorm(self.epsilon, self.dtype)
 
     def memory(self, x: Tokens) -> KeysValues:
         """What the second attention can look at in an encoder's output."""
@@ -135,7 +130,7 @@ class Block(nn.Module):
         return x, seen, weights
 
     def _add(
-        self, x: Tokens, norm: nn.LayerNorm, layer: Callable[[Tokens], tuple[Any, ...]], rate: Number | None
+        self, x: Tokens, norm: LayerNorm, layer: Callable[[Tokens], tuple[Any, ...]], rate: Number | None
     ) -> tuple[Any, ...]:
         """The residual with what the layer finds, then what else the layer tells."""
         found, *rest = layer(norm(x) if self.norm_first else x)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from dlvr_jax.layers.attention import causal_mask, padding_mask
-from dlvr_jax.layers.transformer_block import Block, layer_norm
+from dlvr_jax.layers.layer_norm import LayerNorm
+from dlvr_jax.layers.transformer_block import Block
 
 WIDTH, HEADS, HIDDEN = 12, 3, 20
 ROUNDING = dict(rtol=1e-5, atol=1e-5)  # float32, about ten layers deep, numbers of order 1
@@ -93,7 +94,7 @@ def test_layer_norm_is_pytorchs(offset: float) -> None:
     torch = pytest.importorskip("torch")
     x, scale, bias, cotangent = offset + normal(0, 3, 5, 16), normal(1, 16), normal(2, 16), normal(3, 3, 5, 16)
     params = {"params": {"scale": scale, "bias": bias}}
-    norm = layer_norm(1e-5, jnp.float32)
+    norm = LayerNorm(1e-5, jnp.float32)
     tx, tscale, tbias = (torch.tensor(np.asarray(a), requires_grad=True) for a in (x, scale, bias))
     theirs = torch.nn.functional.layer_norm(tx, (16,), tscale, tbias, 1e-5)
     theirs.backward(torch.tensor(np.asarray(cotangent)))
@@ -108,7 +109,7 @@ def test_layer_norm_is_pytorchs(offset: float) -> None:
 
 def test_layer_norm_of_bfloat16_has_float32_statistics() -> None:
     x = (100 + normal(0, 2, 512)).astype(jnp.bfloat16)
-    found = layer_norm(1e-5, jnp.bfloat16).apply({"params": {"scale": jnp.ones(512), "bias": jnp.zeros(512)}}, x)
+    found = LayerNorm(1e-5, jnp.bfloat16).apply({"params": {"scale": jnp.ones(512), "bias": jnp.zeros(512)}}, x)
     assert found.dtype == jnp.bfloat16
     exact = np.asarray(x, np.float64)
     exact = (exact - exact.mean(-1, keepdims=True)) / exact.std(-1, keepdims=True)

@@ -25,6 +25,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
+from dlvr_jax.layers.dense import Dense
 from dlvr_jax.layers.dropout import dropout as drop
 from dlvr_jax.layers.recurrence import GRU, LSTM
 from dlvr_jax.layers.sequence_attention import AdditiveAttention, MultiplicativeAttention
@@ -70,7 +71,7 @@ class EncoderDecoder(nn.Module):
         reads = [False, True][:directions]
         self.readers = [_layer(self.cell, self.width // directions, self.dtype, reverse) for reverse in reads]
         self.decoder = DecoderStep(self.attention, self.cell, self.width, self.dtype)
-        self.output = nn.Dense(self.target_vocab_size)
+        self.output = Dense(self.target_vocab_size)
 
     def __call__(
         self, source: Source, source_length: OfEach, target_in: Target, *, train: bool, dropout: Rate = None
@@ -140,7 +141,7 @@ class DecoderStep(nn.Module):
         self.recurrence = _layer(self.cell, self.width, self.dtype)
         if self.attention != "none":
             self.attend = self._attention()
-            self.combine = nn.Dense(self.width, dtype=self.dtype)
+            self.combine = Dense(self.width, dtype=self.dtype)
 
     def keys(self, states: Float[Array, "batch source width"]) -> Float[Array, "batch source width"]:
         """What the scores need of the source."""

@@ -23,6 +23,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from dlvr_jax.layers.convolution import Conv
+from dlvr_jax.layers.dense import Dense
 from dlvr_jax.layers.dropout import dropout as drop
 from dlvr_jax.layers.pooling import Pool, Pooling
 from dlvr_jax.schema import Between, Count, Number
@@ -62,7 +63,7 @@ class LeNet5(nn.Module):
             return squash(convolution(x))
 
         def connect(x: Array, units: int, name: str) -> Array:
-            x = squash(nn.Dense(units, kernel_init=initial, dtype=self.dtype, name=name)(x))
+            x = squash(Dense(units, kernel_init=initial, dtype=self.dtype, name=name)(x))
             return drop(x, dropout, self.make_rng("dropout")) if train and dropout is not None else x
 
         x = convolve(images, c1, "c1", padding=[_border(side) for side in images.shape[1:3]])  # 28x28
@@ -72,7 +73,7 @@ class LeNet5(nn.Module):
         x = x.reshape(x.shape[0], -1)
         x = connect(x, c5, "c5")  # a 5x5 convolution of a 5x5 map: the same thing
         x = connect(x, f6, "f6")
-        return nn.Dense(self.num_classes, kernel_init=_initializer("1998"), name="output")(x.astype(jnp.float32))
+        return Dense(self.num_classes, kernel_init=_initializer("1998"), name="output")(x.astype(jnp.float32))
 
 
 def scaled_tanh(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:

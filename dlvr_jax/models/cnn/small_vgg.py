@@ -21,7 +21,9 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from dlvr_jax.layers.batch_norm import BatchNorm
 from dlvr_jax.layers.convolution import Conv
+from dlvr_jax.layers.dense import Dense
 from dlvr_jax.layers.dropout import dropout as drop
 from dlvr_jax.layers.pooling import max_pool
 from dlvr_jax.schema import Between, Count, Number
@@ -53,7 +55,7 @@ class SmallVGG(nn.Module):
         conv = partial(
             Conv, kernel_size=(3, 3), use_bias=False, kernel_init=nn.initializers.he_normal(), dtype=self.dtype
         )
-        norm = partial(nn.BatchNorm, use_running_average=not train, momentum=0.9, dtype=self.dtype)
+        norm = partial(BatchNorm, use_running_average=not train, momentum=0.9, dtype=self.dtype)
         x = images
         for block, maps in enumerate(self.widths, start=1):
             if block > 1:
@@ -65,4 +67,4 @@ class SmallVGG(nn.Module):
         self.sow("intermediates", "features", x)
         if train and dropout is not None:
             x = drop(x, dropout, self.make_rng("dropout"))
-        return nn.Dense(self.num_classes, kernel_init=nn.initializers.lecun_normal(), name="output")(x)
+        return Dense(self.num_classes, kernel_init=nn.initializers.lecun_normal(), name="output")(x)

@@ -26,6 +26,7 @@ from jaxtyping import Array, Float, Int
 from dlvr_jax.layers.attention import MultiHeadAttention
 from dlvr_jax.layers.computed_once import computed_once
 from dlvr_jax.layers.convolution import Conv
+from dlvr_jax.layers.dense import Dense
 from dlvr_jax.layers.dropout import dropout as drop
 from dlvr_jax.layers.group_norm import GroupNorm
 from dlvr_jax.layers.positions import sinusoidal
@@ -62,7 +63,7 @@ class UNet(nn.Module):
     ) -> Maps:
         """Float32. `dropout` is a rate in [0, 1], which needs the random stream "dropout"."""
         conv = partial(Conv, kernel_size=(3, 3), kernel_init=glorot, dtype=self.dtype)
-        dense = partial(nn.Dense, 4 * self.width, kernel_init=glorot, dtype=self.dtype)
+        dense = partial(Dense, 4 * self.width, kernel_init=glorot, dtype=self.dtype)
         about = dense(name="time1")(sinusoidal(times, self.width))
         about = dense(name="time2")(nn.silu(about))
         if self.conditional:
@@ -128,13 +129,13 @@ class ResidualBlock(nn.Module):
         norm = partial(GroupNorm, self.groups, dtype=self.dtype)
         conv = partial(Conv, self.maps, (3, 3), dtype=self.dtype)
         y = conv(kernel_init=glorot, name="conv1")(nn.silu(norm(name="norm1")(x)))
-        y = y + nn.Dense(self.maps, kernel_init=glorot, dtype=self.dtype, name="about")(nn.silu(about))[:, None, None]
+        y = y + Dense(self.maps, kernel_init=glorot, dtype=self.dtype, name="about")(nn.silu(about))[:, None, None]
         y = nn.silu(norm(name="norm2")(y))
         if train and dropout is not None:
             y = drop(y, dropout, self.make_rng("dropout"))
         y = conv(kernel_init=ZEROS, name="conv2")(y)
         if x.shape[-1] != self.maps:
-            x = nn.Dense(self.maps, kernel_init=glorot, dtype=self.dtype, name="shortcut")(x)
+            x = Dense(self.maps, kernel_init=glorot, dtype=self.dtype, name="shortcut")(x)
         return computed_once(x + y)
 
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from dlvr_jax.layers.dense import Dense
 from dlvr_jax.schema import Count
 
 
@@ -35,9 +36,9 @@ class EnergyMLP(nn.Module):
             x = jnp.concatenate([x, _products(x)], axis=-1)
         elif self.form == "mlp":
             for place, units in enumerate(self.hidden):
-                layer = nn.Dense(units, dtype=self.dtype, kernel_init=_HIDDEN, name=f"hidden{place + 1}")
+                layer = Dense(units, dtype=self.dtype, kernel_init=_HIDDEN, name=f"hidden{place + 1}")
                 x = jnp.tanh(layer(x))
-        return nn.Dense(self.num_classes, kernel_init=_LAST, name="energy")(x.astype(jnp.float32))
+        return Dense(self.num_classes, kernel_init=_LAST, name="energy")(x.astype(jnp.float32))
 
 
 # Twice the usual variance: tanh squashes, and points of a unit square need bends inside it.

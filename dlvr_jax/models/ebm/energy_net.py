@@ -18,8 +18,10 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from dlvr_jax.layers.batch_norm import BatchNorm
 from dlvr_jax.layers.computed_once import computed_once
 from dlvr_jax.layers.convolution import Conv
+from dlvr_jax.layers.dense import Dense
 from dlvr_jax.schema import Between, Count
 
 
@@ -47,7 +49,7 @@ class EnergyNet(nn.Module):
             x = computed_once(x)
             x = convolve(width, (4, 4), strides=2, use_bias=self.norm == "none", name=f"conv{place + 1}")(x)
             if self.norm == "batch":
-                x = nn.BatchNorm(not train, momentum=0.9, dtype=self.dtype, name=f"norm{place + 1}")(x)
+                x = BatchNorm(not train, momentum=0.9, dtype=self.dtype, name=f"norm{place + 1}")(x)
             x = nn.swish(x)
         x = x.reshape(x.shape[0], -1).astype(jnp.float32)
-        return nn.Dense(1, use_bias=False, kernel_init=nn.initializers.lecun_normal(), name="energy")(x)[:, 0]
+        return Dense(1, use_bias=False, kernel_init=nn.initializers.lecun_normal(), name="energy")(x)[:, 0]

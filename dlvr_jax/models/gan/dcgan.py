@@ -20,7 +20,9 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
+from dlvr_jax.layers.batch_norm import BatchNorm
 from dlvr_jax.layers.convolution import Conv, TransposedConv
+from dlvr_jax.layers.dense import Dense
 from dlvr_jax.layers.two_players import TwoPlayers
 from dlvr_jax.schema import Count
 
@@ -56,11 +58,9 @@ class Generator(nn.Module):
                 f"{len(self.widths)} widths halve the sides {len(self.widths)} times: {height}x{width} do not"
             )
         up = partial(TransposedConv, kernel_size=4, stride=2, kernel_init=weights_init, dtype=self.dtype)
-        norm = partial(
-            nn.BatchNorm, use_running_average=not train, momentum=0.9, scale_init=around_one, dtype=self.dtype
-        )
+        norm = partial(BatchNorm, use_running_average=not train, momentum=0.9, scale_init=around_one, dtype=self.dtype)
         seed = (height // factor, width // factor, self.widths[-1])
-        x = nn.Dense(math.prod(seed), use_bias=False, kernel_init=weights_init, dtype=self.dtype, name="project")(z)
+        x = Dense(math.prod(seed), use_bias=False, kernel_init=weights_init, dtype=self.dtype, name="project")(z)
         x = nn.relu(norm(name="norm0")(x.reshape(-1, *seed)))
         for step, maps in enumerate(reversed(self.widths[:-1]), start=1):
             x = up(maps, use_bias=False, name=f"up{step}")(x)
@@ -77,16 +77,14 @@ class Discriminator(nn.Module):
     @nn.compact
     def __call__(self, images: Float[Array, "batch height width channels"], *, train: bool) -> Float[Array, " batch"]:
         down = partial(Conv, kernel_size=(4, 4), strides=2, kernel_init=weights_init, dtype=self.dtype)
-        norm = partial(
-            nn.BatchNorm, use_running_average=not train, momentum=0.9, scale_init=around_one, dtype=self.dtype
-        )
+        norm = partial(BatchNorm, use_running_average=not train, momentum=0.9, scale_init=around_one, dtype=self.dtype)
         x = nn.leaky_relu(down(self.widths[0], name="down1")(images), 0.2)
         for step, maps in enumerate(self.widths[1:], start=2):
             x = down(maps, use_bias=False, name=f"down{step}")(x)
             x = nn.leaky_relu(norm(name=f"norm{step}")(x), 0.2)
         x = x.reshape(len(x), -1)
         # In its kernel's float32 throughout: scores grow, and a critic's difference of two of them is what counts.
-        x = nn.Dense(1, use_bias=False, kernel_init=weights_init, name="output")(x)
+        x = Dense(1, use_bias=False, kernel_init=weights_init, name="output")(x)
         return x[:, 0].astype(jnp.float32)
 
 

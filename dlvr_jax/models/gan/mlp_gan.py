@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from dlvr_jax.layers.dense import Dense
 from dlvr_jax.layers.two_players import TwoPlayers
 from dlvr_jax.schema import Count
 
@@ -46,10 +47,10 @@ class Generator(nn.Module):
         x = z
         for layer, width in enumerate(self.widths, start=1):
             # ReLU zeroes half of the signal, twice the variance makes up for it: He et al. 2015.
-            dense = nn.Dense(width, kernel_init=nn.initializers.he_normal(), dtype=self.dtype, name=f"hidden{layer}")
+            dense = Dense(width, kernel_init=nn.initializers.he_normal(), dtype=self.dtype, name=f"hidden{layer}")
             x = nn.relu(dense(x))
         size = math.prod(self.shape)
-        x = nn.Dense(size, kernel_init=nn.initializers.lecun_normal(), dtype=self.dtype, name="output")(x)
+        x = Dense(size, kernel_init=nn.initializers.lecun_normal(), dtype=self.dtype, name="output")(x)
         x = x.reshape(-1, *self.shape).astype(jnp.float32)
         return nn.tanh(x) if len(self.shape) == 3 else x
 
@@ -64,9 +65,9 @@ class Discriminator(nn.Module):
     def __call__(self, examples: Float[Array, "batch *shape"], *, train: bool) -> Float[Array, " batch"]:
         x = examples.reshape(len(examples), -1)
         for layer, width in enumerate(self.widths, start=1):
-            dense = nn.Dense(width, kernel_init=nn.initializers.he_normal(), dtype=self.dtype, name=f"hidden{layer}")
+            dense = Dense(width, kernel_init=nn.initializers.he_normal(), dtype=self.dtype, name=f"hidden{layer}")
             x = nn.leaky_relu(dense(x), 0.2)
         # No bias: a critic's loss does not change if all of its scores do.
         # In its kernel's float32 throughout: scores grow, and a critic's difference of two of them is what counts.
-        x = nn.Dense(1, use_bias=False, kernel_init=nn.initializers.lecun_normal(), name="output")(x)
+        x = Dense(1, use_bias=False, kernel_init=nn.initializers.lecun_normal(), name="output")(x)
         return x[:, 0].astype(jnp.float32)

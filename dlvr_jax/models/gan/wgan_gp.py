@@ -16,6 +16,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from dlvr_jax.layers.convolution import Conv
+from dlvr_jax.layers.dense import Dense
 from dlvr_jax.layers.two_players import TwoPlayers
 from dlvr_jax.models.gan.dcgan import Generator
 from dlvr_jax.schema import Count
@@ -51,5 +52,5 @@ class Critic(nn.Module):
         x = x.reshape(len(x), -1)
         # No bias: the loss does not change if all scores do.
         # In its kernel's float32 throughout: scores grow, and a critic's difference of two of them is what counts.
-        x = nn.Dense(1, use_bias=False, kernel_init=nn.initializers.lecun_normal(), name="output")(x)
+        x = Dense(1, use_bias=False, kernel_init=nn.initializers.lecun_normal(), name="output")(x)
         return x[:, 0].astype(jnp.float32)

@@ -20,7 +20,9 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from dlvr_jax.layers.batch_norm import BatchNorm
 from dlvr_jax.layers.convolution import Conv
+from dlvr_jax.layers.dense import Dense
 from dlvr_jax.layers.depthwise import DepthwiseConv
 from dlvr_jax.layers.dropout import dropout as drop
 from dlvr_jax.layers.image_attention import SqueezeExcite
@@ -78,12 +80,12 @@ class EfficientNet(nn.Module):
         for number, (name, maps, kernel, stride, expansion) in enumerate(blocks):
             rate = None if stochastic_depth is None else stochastic_depth * (number / len(blocks))
             x = MBConv(scaled(maps), kernel, stride, expansion, self.dtype, name=name)(x, train=train, rate=rate)
-        x = nn.Dense(scaled(HEAD), use_bias=False, kernel_init=FAN_OUT, dtype=self.dtype, name="head")(x)
+        x = Dense(scaled(HEAD), use_bias=False, kernel_init=FAN_OUT, dtype=self.dtype, name="head")(x)
         features = nn.swish(norm(name="head_norm")(x)).astype(jnp.float32).mean((1, 2))
         self.sow("intermediates", "features", features)
         if train and dropout is not None:
             features = drop(features, dropout, self.make_rng("dropout"))
-        return nn.Dense(self.num_classes, kernel_init=nn.initializers.lecun_normal(), name="output")(features)
+        return Dense(self.num_classes, kernel_init=nn.initializers.lecun_normal(), name="output")(features)
 
     def _blocks(self) -> list[tuple[str, int, int, int, int]]:
         """Name, maps, kernel, stride and expansion of each block; only the first of a stage has its stride."""
@@ -116,7 +118,7 @@ class MBConv(nn.Module):
     ) -> Float[Array, "batch _ _ {self.features}"]:
         """`rate` is the probability to leave the branch away for an example, when `train`."""
         norm, channels = batch_norm(train, self.dtype), x.shape[-1]
-        conv = partial(nn.Dense, use_bias=False, kernel_init=FAN_OUT, dtype=self.dtype)  # 1x1
+        conv = partial(Dense, use_bias=False, kernel_init=FAN_OUT, dtype=self.dtype)  # 1x1
         y = x
         if self.expansion > 1:
             y = nn.swish(norm(name="expand_norm")(conv(self.expansion * channels, name="expand")(y)))
@@ -131,9 +133,9 @@ class MBConv(nn.Module):
         return x.astype(y.dtype) + y
 
 
-def batch_norm(train: bool, dtype: DTypeLike) -> partial[nn.BatchNorm]:
+def batch_norm(train: bool, dtype: DTypeLike) -> partial[BatchNorm]:
     """With the authors' numbers."""
-    return partial(nn.BatchNorm, use_running_average=not train, momentum=0.99, epsilon=1e-3, dtype=dtype)
+    return partial(BatchNorm, use_running_average=not train, momentum=0.99, epsilon=1e-3, dtype=dtype)
 
 
 def scaled_maps(maps: int, multiplier: float) -> int:

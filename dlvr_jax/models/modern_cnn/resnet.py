@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from dlvr_jax.layers.dense import Dense
 from dlvr_jax.layers.residual_block import BasicBlock, Bottleneck, Shortcut, batch_norm, conv3x3
 from dlvr_jax.schema import Count
 
@@ -133,4 +134,4 @@ def _logits(model: Any, x: Float[Array, "batch height width maps"]) -> Float[Arr
     """The mean over places, and an affine layer, in float32."""
     features = x.astype(jnp.float32).mean((1, 2))
     model.sow("intermediates", "features", features)
-    return nn.Dense(model.num_classes, kernel_init=nn.initializers.lecun_normal(), name="output")(features)
+    return Dense(model.num_classes, kernel_init=nn.initializers.lecun_normal(), name="output")(features)

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
+from dlvr_jax.layers.dense import Dense
 from dlvr_jax.layers.dropout import dropout as drop
 from dlvr_jax.layers.recurrence import GRU, LSTM
 from dlvr_jax.schema import Between, Count, Number
@@ -151,5 +152,5 @@ def _reader(model: Tagger | TextClassifier) -> Reader:
     )
 
 
-def _output(classes: int) -> nn.Dense:
-    return nn.Dense(classes, kernel_init=nn.initializers.lecun_normal(), name="output")
+def _output(classes: int) -> nn.Module:
+    return Dense(classes, kernel_init=nn.initializers.lecun_normal(), name="output")

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from dlvr_jax.layers.dense import Dense
 from dlvr_jax.layers.dropout import dropout as drop
 from dlvr_jax.schema import Between, Count, Number
 
@@ -45,9 +46,7 @@ class Elman(nn.Module):
 
         `dropout` is a rate, used when `train` on what the output sees; it needs the random stream "dropout".
         """
-        inputs = nn.Dense(self.width, kernel_init=nn.initializers.lecun_normal(), dtype=self.dtype, name="input")(
-            history
-        )
+        inputs = Dense(self.width, kernel_init=nn.initializers.lecun_normal(), dtype=self.dtype, name="input")(history)
         # A rotation keeps the length of the state, so that at first no step fades or explodes.
         recurrent = self.param("recurrent", nn.initializers.orthogonal(), (self.width, self.width)).astype(self.dtype)
         steps = inputs.swapaxes(0, 1)
@@ -57,7 +56,7 @@ class Elman(nn.Module):
         state = _run(recurrent, state, steps[seen:]).astype(jnp.float32)
         if train and dropout is not None:
             state = drop(state, dropout, self.make_rng("dropout"))
-        return nn.Dense(self.horizon, kernel_init=nn.initializers.lecun_normal(), name="output")(state)
+        return Dense(self.horizon, kernel_init=nn.initializers.lecun_normal(), name="output")(state)
 
 
 def _run(

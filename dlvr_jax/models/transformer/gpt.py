@@ -19,9 +19,11 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 from dlvr_jax.layers.attention import KeysValues, causal_mask, empty_cache
+from dlvr_jax.layers.dense import product
 from dlvr_jax.layers.dropout import dropout as drop
+from dlvr_jax.layers.layer_norm import LayerNorm
 from dlvr_jax.layers.positions import sinusoidal
-from dlvr_jax.layers.transformer_block import Block, layer_norm
+from dlvr_jax.layers.transformer_block import Block
 from dlvr_jax.schema import Between, Count, Number
 
 
@@ -60,7 +62,7 @@ class GPT(nn.Module):
             )
             for _ in range(self.layers)
         ]
-        self.norm = layer_norm(1e-5, self.dtype)
+        self.norm = LayerNorm(1e-5, self.dtype)
 
     def initial_carry(self, batch_size: int) -> None:
         """Nothing passes from one window of a text to the next."""
@@ -117,8 +119,8 @@ class GPT(nn.Module):
             seen.append(own)
         x = self.norm(x)
         self.sow("intermediates", "features", x)
-        table = self.token.embedding.astype(self.dtype)
-        logits = jnp.einsum("bld,vd->blv", x, table, preferred_element_type=jnp.float32)
+        table = jnp.asarray(self.token.embedding, self.dtype)
+        logits = product(x, table.T, preferred_element_type=jnp.float32)
         return logits, None if cache is None else Cache(tuple(seen), cache.position + length)
 
     def _embedded(

@@ -21,9 +21,11 @@ from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float, Int
 
 from dlvr_jax.layers.attention import KeysValues, causal_mask, empty_cache, padding_mask
+from dlvr_jax.layers.dense import product
 from dlvr_jax.layers.dropout import dropout as drop
+from dlvr_jax.layers.layer_norm import LayerNorm
 from dlvr_jax.layers.positions import sinusoidal
-from dlvr_jax.layers.transformer_block import Block, layer_norm
+from dlvr_jax.layers.transformer_block import Block
 from dlvr_jax.schema import Between, Count, Number
 
 Rate = Annotated[Number | None, Between(0, 1)]
@@ -64,7 +66,7 @@ class Transformer(nn.Module):
         self.encoder = [self._block(cross=False) for _ in range(self.layers)]
         self.decoder = [self._block(cross=True) for _ in range(self.layers)]
         if self.norm_first:
-            self.encoder_norm, self.decoder_norm = layer_norm(1e-5, self.dtype), layer_norm(1e-5, self.dtype)
+            self.encoder_norm, self.decoder_norm = LayerNorm(1e-5, self.dtype), LayerNorm(1e-5, self.dtype)
 
     def __call__(
         self,
@@ -167,8 +169,8 @@ class Transformer(nn.Module):
             )
             seen.append(own)
         x = self.decoder_norm(x) if self.norm_first else x
-        table = self.target_token.embedding.astype(self.dtype)
-        logits = jnp.einsum("btd,vd->btv", x, table, preferred_element_type=jnp.float32)
+        table = jnp.asarray(self.target_token.embedding, self.dtype)
+        logits = product(x, table.T, preferred_element_type=jnp.float32)
         return logits, weights.mean(1), None if cache is None else Cache(tuple(seen), cache.position + length)
 
     def _embedded(

@@ -10,7 +10,6 @@ Deviations:
 - The norms add 1e-12 to the variance, as in transformers; the authors' code adds 1e-6.
 """
 
-from functools import partial
 from typing import Annotated
 
 import flax.linen as nn
@@ -18,8 +17,11 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from dlvr_jax.layers.dense import Dense
 from dlvr_jax.layers.dropout import dropout as drop
-from dlvr_jax.layers.transformer_block import Block, layer_norm
+from dlvr_jax.layers.gelu import gelu
+from dlvr_jax.layers.layer_norm import LayerNorm
+from dlvr_jax.layers.transformer_block import Block
 from dlvr_jax.schema import Between, Count, Number
 
 EPSILON = 1e-12  # added to the variance in the norms
@@ -59,16 +61,16 @@ class ViT(nn.Module):
                 self.width,
                 self.num_heads,
                 self.hidden or 4 * self.width,
-                activation=partial(nn.gelu, approximate=False),
+                activation=gelu,
                 epsilon=EPSILON,
                 dtype=self.dtype,
                 name=f"block{number}",
             )
             x, _, _ = block(x, train=train, dropout=dropout, attention_dropout=attention_dropout)
         # Of what the last norm gives only the first token is used.
-        features = layer_norm(EPSILON, self.dtype, name="norm")(x[:, 0]).astype(jnp.float32)
+        features = LayerNorm(EPSILON, self.dtype, name="norm")(x[:, 0]).astype(jnp.float32)
         self.sow("intermediates", "features", features)
-        return nn.Dense(self.num_classes, kernel_init=nn.initializers.normal(0.02), name="output")(features)
+        return Dense(self.num_classes, kernel_init=nn.initializers.normal(0.02), name="output")(features)
 
     def _patches(self, images: Float[Array, "batch height width channels"]) -> Float[Array, "batch patches pixels"]:
         """Row by row; within a patch, row by row with the channels of a pixel together."""
@@ -81,7 +83,7 @@ class ViT(nn.Module):
 
     def _embedded(self, patches: Float[Array, "batch patches pixels"]) -> Float[Array, "batch patches+1 {self.width}"]:
         """Equation 1: a convolution whose windows do not overlap is an affine map of each patch."""
-        x = nn.Dense(self.width, dtype=self.dtype, name="embedding")(patches)
+        x = Dense(self.width, dtype=self.dtype, name="embedding")(patches)
         token = self.param("class_token", nn.initializers.zeros, (self.width,))
         places = self.param("positions", nn.initializers.normal(0.02), (x.shape[1] + 1, self.width))
         first = jnp.broadcast_to(token.astype(self.dtype), (x.shape[0], 1, self.width))
