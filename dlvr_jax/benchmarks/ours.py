@@ -182,6 +182,15 @@ def measurable(complete: Any) -> Experiment:
     """
     experiment = build(complete.flat)
     refuse_population(experiment)
+    return on_made_up_data(experiment)
+
+
+def on_made_up_data(experiment: Experiment) -> Experiment:
+    """With examples of the shapes of its data, some batches of them.
+
+    Raises:
+        UserError: its data cannot be made up.
+    """
     count = BATCHES * experiment.examples_per_step
     spec = dataclasses.replace(experiment.data.spec, splits={"train": count, "validation": 8, "test": 8})
     return dataclasses.replace(experiment, data=made_up_like(spec))

@@ -30,13 +30,14 @@ class BatchNorm(nn.Module):
     def __call__(self, x: Float[Array, "*places channels"]) -> Float[Array, "*places channels"]:
         """See the class."""
         channels = x.shape[-1:]
-        scale = self.param("scale", self.scale_init, channels)
-        bias = self.param("bias", nn.initializers.zeros, channels)
+        scale = jnp.asarray(self.param("scale", self.scale_init, channels))
+        bias = jnp.asarray(self.param("bias", nn.initializers.zeros, channels))
         mean = self.variable("batch_stats", "mean", jnp.zeros, channels)
         variance = self.variable("batch_stats", "var", jnp.ones, channels)
         wide = x.astype(jnp.float32)
         if self.use_running_average:
-            return _affine(wide, mean.value, variance.value + self.epsilon, scale, bias).astype(self.dtype)
+            found, spread = jnp.asarray(mean.value), jnp.asarray(variance.value)
+            return _affine(wide, found, spread + self.epsilon, scale, bias).astype(self.dtype)
         places = tuple(range(x.ndim - 1))
         found = wide.mean(places)
         spread = jnp.maximum(jnp.square(wide).mean(places) - jnp.square(found), 0)

@@ -30,8 +30,8 @@ class LayerNorm(nn.Module):
     @nn.compact
     def __call__(self, x: Rows) -> Rows:
         """See the class."""
-        scale = self.param("scale", nn.initializers.ones, (x.shape[-1],))
-        bias = self.param("bias", nn.initializers.zeros, (x.shape[-1],))
+        scale = jnp.asarray(self.param("scale", nn.initializers.ones, (x.shape[-1],)))
+        bias = jnp.asarray(self.param("bias", nn.initializers.zeros, (x.shape[-1],)))
         norm = _norm if jax.default_backend() == "cpu" else _plain_norm
         return norm(x.astype(jnp.float32), scale, bias, self.epsilon).astype(self.dtype)
 

@@ -1,0 +1,37 @@
+"""How the time of a training step grows with one number: batch size, width, depth, length, members."""
+
+import math
+from collections.abc import Sequence
+from statistics import linear_regression, median
+
+import numpy as np
+
+from dlvr_jax.benchmarks.warm_step import Step, warm_step
+from dlvr_jax.build import Experiment
+from dlvr_jax.choose_strategy import form_of
+from dlvr_jax.training.compiled import initial_state
+from dlvr_jax.training.population import stacked
+from dlvr_jax.training.sharding import Placement
+from dlvr_jax.training.strategy import Form
+
+
+def measure(experiments: Sequence[Experiment], rounds: int) -> list[float]:
+    """Median seconds of a step of each, all in turn, round after round; the first round warms up and does not count."""
+    steps = [_step(experiment) for experiment in experiments]
+    taken = [[step() for step in steps] for _ in range(1 + rounds)]
+    return [median(of_one) for of_one in zip(*taken[1:], strict=True)]
+
+
+def slope(values: Sequence[float], seconds: Sequence[float]) -> float:
+    """Of the straight line that fits log seconds over log values best: the power with which time grows."""
+    return linear_regression([math.log(one) for one in values], [math.log(one) for one in seconds]).slope
+
+
+def _step(experiment: Experiment) -> Step:
+    """A step of a run, or of a population in the form that a training of it would take."""
+    if not experiment.is_population:
+        return warm_step(experiment.task, experiment, Placement.over(experiment.devices))
+    seeds, hyper = np.array(experiment.seeds, np.uint32), stacked(experiment.hypers)
+    state = initial_state(experiment.population_of(Form("vmap")), seeds, hyper, experiment.example_batch)
+    form, _ = form_of(experiment, state)
+    return warm_step(experiment.population_of(form), experiment, Placement.over(form.devices, members=True))

@@ -1,0 +1,39 @@
+"""How time grows, as a table and as lines over logarithmic axes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dlvr_jax.reporting.drawing import LINES, TEXT, Drawing, as_file, logarithmic
+
+Row = Mapping[str, Any]
+
+
+def table(row: Row) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Header and cells: each value, its step, and the power by which the step grew since the value before."""
+    seconds, powers = row["seconds"], ["", *(f"{power:.2f}" for power in row["powers"])]
+    cells = [
+        (f"{value:g}", f"{1000 * taken:.2f}", power)
+        for value, taken, power in zip(row["values"], seconds, powers, strict=True)
+    ]
+    return (f"{_short(row)}: {row['key']}", "ms a step", "power"), [*cells, ("slope", "", f"{row['slope']:.2f}")]
+
+
+def chart(rows: Sequence[Row]) -> str:
+    """An SVG file: time over the time at the first value, over the value over the first."""
+    with Drawing("time of a step over its first, by how many times larger the number is", 360) as drawing:
+        axes = drawing.axes
+        for place, row in enumerate(rows):
+            x, y = ([one / some[0] for one in some] for some in (row["values"], row["seconds"]))
+            color, label = LINES[place % len(LINES)], f"{_short(row)}: {row['key']}"
+            axes.plot(x, y, marker="o", markersize=3.5, color=color, label=label)
+        logarithmic(axes, "x")
+        logarithmic(axes, "y")
+        axes.grid()
+        axes.set_xlabel("times the first value")
+        axes.set_ylabel("times the first step")
+        axes.legend(fontsize=8, labelcolor=TEXT)
+    return as_file(drawing.svg)
+
+
+def _short(row: Row) -> str:
+    return str(row["config"]).removeprefix("configs/").replace(".py", "")

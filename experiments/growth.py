@@ -1,0 +1,124 @@
+"""`./launch.sh growth [CONFIG --along KEY=V,V,...] [--out FILE.json]`: how the time of a step grows with one number.
+
+On made-up examples of the data's shapes, so no data are needed. The slope over logarithmic axes is 1 where time is in
+proportion to the number, 2 where it grows with its square, and less where something else takes the time.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dlvr_jax import check, config, runtime
+from dlvr_jax.atomic_write import check_file, write_text
+from dlvr_jax.benchmarks.growth import measure, slope
+from dlvr_jax.benchmarks.ours import on_made_up_data
+from dlvr_jax.build import Experiment, build
+from dlvr_jax.errors import UserError
+from dlvr_jax.reporting import growth as told
+from dlvr_jax.reporting.tables import print_table
+from dlvr_jax.schema import Between
+from experiments.command import arguments, main
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A number of a config that grows, and what else is set."""
+
+    config: str
+    key: str
+    values: tuple[str, ...]
+    flags: Mapping[str, str]
+
+
+LENET, LSTM, GPT = (
+    f"configs/{name}.py"
+    for name in ("cnn/lenet5_fashion_mnist", "modern_rnn/lstm_shakespeare_1m", "transformer/gpt_shakespeare_1m")
+)
+NARROW = {"model.width": "128", "model.num_heads": "4", "model.layers": "2", "train.batch_size": "4"}
+AXES = (
+    Axis(LENET, "train.batch_size", ("32", "64", "128", "256", "512"), {}),
+    Axis(LSTM, "train.batch_size", ("8", "16", "32", "64", "128"), {}),
+    Axis(LSTM, "model.features", ("64", "128", "256", "512"), {}),
+    Axis(LSTM, "model.layers", ("1", "2", "4", "8"), {"model.features": "128"}),
+    Axis(LSTM, "data.length", ("16", "32", "64", "128"), {"model.features": "128"}),
+    Axis(LSTM, "population.size", ("1", "2", "4", "8", "16"), {"model.features": "64", "model.layers": "1"}),
+    Axis(GPT, "train.batch_size", ("2", "4", "8", "16"), NARROW),
+    Axis(GPT, "model.width", ("64", "128", "256", "512"), NARROW),
+    Axis(GPT, "model.layers", ("1", "2", "4", "8"), NARROW),
+    Axis(GPT, "data.length", ("128", "256", "512", "1024"), NARROW | {"model.context": "1024"}),
+)
+
+
+def growth(argv: Sequence[str]) -> None:
+    """Prints a table for each number as it is measured."""
+    parser = arguments("growth", "How the time of a training step grows with a number of its config.")
+    parser.add_argument("config", metavar="CONFIG", nargs="?", help="(default: ten numbers of three nets)")
+    parser.add_argument(
+        "--along", action="append", default=[], metavar="KEY=V,V,...", help="the number and its values, from small on"
+    )
+    parser.add_whole("--rounds", Between(1, 1000), default=10, metavar="N", help="of each measurement (default: 10)")
+    parser.add_argument("--out", type=Path, metavar="FILE.json", help="keep the figures, and a chart beside them")
+    known, rest = parser.parse_known_args(argv)
+    if bool(known.config) != bool(known.along):
+        raise UserError("growth: give a CONFIG and at least one --along KEY=V,V,..., or neither")
+    if known.out is not None:
+        check_file(known.out)
+    given = config.flags(rest)
+    axes = [_axis(known.config, along) for along in known.along] or AXES
+    complete = [list(_complete(axis, given)) for axis in axes]  # all faults before any work
+    runtime.start(devices=runtime.threads_at_hand())
+    rows = [_measured(axis, given, flats, known.rounds) for axis, flats in zip(axes, complete, strict=True)]
+    if known.out is not None:
+        environment = runtime.environment()
+        kept = {key: environment[key] for key in ("command", "device", "cpu", "versions", "flags", "git")}
+        write_text(known.out, json.dumps({**kept, "rows": rows}, indent=1) + "\n")
+        write_text(known.out.with_suffix(".svg"), told.chart(rows))
+        print(f"figures  {known.out}\nchart    {known.out.with_suffix('.svg')}")
+
+
+def _axis(name: str, along: str) -> Axis:
+    """Raises UserError where the text names no key or fewer than two numbers from small to large."""
+    key, _, text = along.partition("=")
+    values = tuple(text.split(","))
+    try:
+        numbers = [float(value) for value in values]
+    except ValueError:
+        numbers = []
+    if not key or len(numbers) < 2 or sorted(set(numbers)) != numbers or numbers[0] <= 0:
+        raise UserError(f"--along {along}: write KEY=V,V,... with two numbers or more above 0, from small to large")
+    return Axis(name, key, values, {})
+
+
+def _complete(axis: Axis, given: Mapping[str, str]) -> Iterator[Any]:
+    """The checked config of each value."""
+    for value in axis.values:
+        flags = {"train.steps_per_call": "1"} | dict(axis.flags) | dict(given) | {axis.key: value}
+        yield check.complete(config.load(config.find(axis.config)), flags).flat
+
+
+def _measured(axis: Axis, given: Mapping[str, str], flats: Sequence[Any], rounds: int) -> dict[str, Any]:
+    """The row of an axis, told as a table."""
+    seconds = measure([_experiment(flat) for flat in flats], rounds)
+    values = [float(value) for value in axis.values]
+    row = {
+        "config": axis.config,
+        "flags": {**axis.flags, **given},
+        "key": axis.key,
+        "values": values,
+        "seconds": seconds,
+        "powers": [slope(values[i : i + 2], seconds[i : i + 2]) for i in range(len(values) - 1)],
+        "slope": slope(values, seconds),
+    }
+    header, cells = told.table(row)
+    print_table(header, cells, right=header[1:])
+    return row
+
+
+def _experiment(flat: Any) -> Experiment:
+    return on_made_up_data(build(flat))
+
+
+if __name__ == "__main__":
+    main(growth)

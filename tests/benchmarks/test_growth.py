@@ -1,0 +1,62 @@
+"""How time grows: the slope of exact powers, the command's file and chart, and what it refuses."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dlvr_jax import check, config
+from dlvr_jax.benchmarks.growth import slope
+from dlvr_jax.errors import UserError
+from experiments.growth import AXES, growth
+
+TINY = "configs/cnn/lenet5_digits.py:tiny"
+
+
+@given(power=st.floats(-3, 3), factor=st.floats(1e-6, 1e3))
+def test_the_slope_of_a_power_is_the_power(power: float, factor: float) -> None:
+    values = [1.0, 2.0, 5.0, 64.0]
+    assert abs(slope(values, [factor * value**power for value in values]) - power) < 1e-9
+
+
+def test_a_number_of_a_run_and_the_members_of_a_population_are_measured(tmp_path: Path) -> None:
+    out = tmp_path / "growth.json"
+    along = ["--along", "train.batch_size=4,8", "--along", "population.size=1,2"]
+    growth([TINY, *along, "--config.population.strategy=map", "--rounds", "1", "--out", str(out)])
+    rows = json.loads(out.read_text())["rows"]
+    assert [(row["key"], row["values"]) for row in rows] == [
+        ("train.batch_size", [4, 8]),
+        ("population.size", [1, 2]),
+    ]
+    for row in rows:
+        first, second = row["seconds"]
+        np.testing.assert_allclose(row["slope"], np.log2(second / first))
+        assert row["powers"] == [row["slope"]]
+    assert "times the first step" in out.with_suffix(".svg").read_text()
+
+
+def test_what_it_measures_by_itself_are_known_numbers() -> None:
+    """Each is checked like a user's, at its largest value."""
+    for axis in AXES:
+        check.complete(config.load(config.find(axis.config)), {**axis.flags, axis.key: axis.values[-1]})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    {
+        "a config without a number": ([TINY], "give a CONFIG and at least one --along"),
+        "a number without a config": (["--along", "train.batch_size=4,8"], "give a CONFIG and at least one --along"),
+        "one value": ([TINY, "--along", "train.batch_size=4"], "--along train.batch_size=4: write KEY=V,V,..."),
+        "from large to small": ([TINY, "--along", "train.batch_size=8,4"], "from small to large"),
+        "words": ([TINY, "--along", "model.name=a,b"], "write KEY=V,V,..."),
+        "no such key": ([TINY, "--along", "train.batchsize=4,8"], 'did you mean "train.batch_size"'),
+        "no such value": ([TINY, "--along", "train.batch_size=0.5,1"], "train.batch_size"),
+    }.values(),
+)
+def test_mistakes_are_told_before_any_work(arguments: list[str], says: str) -> None:
+    with pytest.raises(UserError, match=re.escape(says)):
+        growth(arguments)
