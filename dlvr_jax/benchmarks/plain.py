@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-OFF: Mapping[str, bool | int | None] = {
+OFF: Mapping[str, bool | int | str | None] = {
     "augment.cutmix": None,
     "augment.cutout": 0,
     "augment.flip": False,
@@ -12,6 +12,7 @@ OFF: Mapping[str, bool | int | None] = {
     "augment.shift": 0,
     "model.attention_dropout": None,
     "model.dropout": None,
+    "model.positions": "learned",
     "task.data_noise": None,
     "task.label_dropout": None,
     "task.label_smoothing": None,
@@ -22,7 +23,7 @@ OFF: Mapping[str, bool | int | None] = {
 
 
 def plain_flags(flat: Mapping[str, Any]) -> dict[str, str]:
-    """Flags that switch off what a complete config asks for beyond its peer: augmentation, dropout, averaging.
+    """Flags that switch off what a complete config asks for beyond its peer, such as augmentation, dropout, averaging.
 
     A rate of 0.0 is one of them: it costs time.
     """
