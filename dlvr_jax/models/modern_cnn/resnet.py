@@ -41,6 +41,7 @@ class ResNet(nn.Module):
     width: Count = 64  # maps of the stem and of the first stage's 3x3 convolutions
     stem: Literal["imagenet", "small"] = "imagenet"
     zero_init: bool = True  # each block starts as its shortcut
+    remat: bool = False  # the gradient keeps what each block gets, and computes the rest again
     dtype: DTypeLike = jnp.float32  # of the arithmetic; parameters, batch statistics and logits are float32
 
     @nn.compact
@@ -54,16 +55,22 @@ class ResNet(nn.Module):
         """
         block, repeats = TABLE_1[self.depth]
         expansion = 4 if block is Bottleneck else 1
+
+        def through(block: nn.Module, x: Array) -> Array:
+            return block(x, train=train)
+
+        through = nn.remat(through) if self.remat else through
         x = self._stem(images, train)
         for stage, count in enumerate(repeats, start=1):
             for place in range(1, count + 1):
-                x = block(
+                made = block(
                     expansion * self.width * 2 ** (stage - 1),
                     stride=2 if stage > 1 and place == 1 else 1,
                     zero_init=self.zero_init,
                     dtype=self.dtype,
                     name=f"block{stage}_{place}",
-                )(x, train=train)
+                )
+                x = through(made, x)
         return _logits(self, x)
 
     def _stem(self, images: Array, train: bool) -> Array:

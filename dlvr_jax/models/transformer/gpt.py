@@ -43,6 +43,7 @@ class GPT(nn.Module):
     layers: Count = 4
     num_heads: Count = 4
     positions: Literal["learned", "sinusoidal", "rotary", "none"] = "learned"
+    remat: bool = False  # the gradient keeps what each block gets, and computes the rest again
     dtype: DTypeLike = jnp.float32  # of the arithmetic; parameters, softmax and logits are float32
 
     def setup(self) -> None:
@@ -103,10 +104,9 @@ class GPT(nn.Module):
         x = self._embedded(tokens, start + jnp.arange(length))
         if train and dropout is not None:
             x = drop(x, dropout, self.make_rng("dropout"))
-        seen = []
-        for number, block in enumerate(self.blocks):
-            past = None if cache is None else cache.seen[number]
-            x, own, _ = block(
+
+        def through(block: Block, x: Array, past: KeysValues | None) -> tuple[Array, KeysValues, Array]:
+            return block(
                 x,
                 mask,
                 causal=cache is None,
@@ -116,6 +116,11 @@ class GPT(nn.Module):
                 dropout=dropout,
                 attention_dropout=attention_dropout,
             )
+
+        through = nn.remat(through) if self.remat else through
+        seen = []
+        for number, block in enumerate(self.blocks):
+            x, own, _ = through(block, x, None if cache is None else cache.seen[number])
             seen.append(own)
         x = self.norm(x)
         self.sow("intermediates", "features", x)

@@ -36,6 +36,7 @@ class ViT(nn.Module):
     layers: Count = 6
     num_heads: Count = 4
     hidden: Count | None = None  # units of the feed-forward layers; None: 4 times the width
+    remat: bool = False  # the gradient keeps what each block gets, and computes the rest again
     dtype: DTypeLike = jnp.float32  # of the arithmetic; parameters, softmax and logits are float32
 
     @nn.compact
@@ -56,6 +57,11 @@ class ViT(nn.Module):
         x = self._embedded(self._patches(images))
         if train and dropout is not None:
             x = drop(x, dropout, self.make_rng("dropout"))
+
+        def through(block: Block, x: Array) -> Array:
+            return block(x, train=train, dropout=dropout, attention_dropout=attention_dropout)[0]
+
+        through = nn.remat(through) if self.remat else through
         for number in range(self.layers):
             block = Block(
                 self.width,
@@ -66,7 +72,7 @@ class ViT(nn.Module):
                 dtype=self.dtype,
                 name=f"block{number}",
             )
-            x, _, _ = block(x, train=train, dropout=dropout, attention_dropout=attention_dropout)
+            x = through(block, x)
         # Of what the last norm gives only the first token is used.
         features = LayerNorm(EPSILON, self.dtype, name="norm")(x[:, 0]).astype(jnp.float32)
         self.sow("intermediates", "features", features)
