@@ -105,8 +105,10 @@ def _put_whole(cache: lru_cache.LRUCache, key: str, value: bytes) -> None:
         write_bytes(path, value)
 
 
-def compiler_options(program: ClosedJaxpr, runs_once: bool = False) -> dict[str, Any]:
+def compiler_options(program: ClosedJaxpr, runs_once: bool = False, several_devices: bool = False) -> dict[str, Any]:
     """XLA options for one program.
+
+    On several GPUs what they send each other is to be on its way while they compute (on TPUs it always is).
 
     On CPUs one that runs once is compiled fast rather than well: for each random array LLVM's last level takes a second
     more, and the numbers are the same.
@@ -116,7 +118,8 @@ def compiler_options(program: ClosedJaxpr, runs_once: bool = False) -> dict[str,
     """
     newest = tuple(int(part) for part in jax.__version__.split(".")[:2]) >= (0, 12)
     if jax.default_backend() != "cpu":
-        return {}
+        hides = several_devices and jax.default_backend() == "gpu"
+        return {"xla_gpu_enable_latency_hiding_scheduler": True} if hides else {}
     if runs_once:
         return {"xla_backend_optimization_level": 1}
     if not newest or "conv_general_dilated" not in str(program):

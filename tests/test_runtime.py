@@ -45,3 +45,12 @@ def test_a_killed_process_leaves_no_half_of_a_compiled_program(monkeypatch: pyte
         jax.config.update("jax_compilation_cache_dir", before)
         jax.experimental.compilation_cache.compilation_cache.reset_cache()
     assert [path for path in (tmp_path / "compiled").rglob("*") if path.is_file()] == []
+
+
+def test_what_several_gpus_send_is_on_its_way_while_they_compute(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = jax.make_jaxpr(jax.numpy.sin)(1.0)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    options = runtime.compiler_options(program, several_devices=True)
+    assert options and runtime.compiler_options(program) == {}
+    monkeypatch.undo()
+    jax.jit(jax.numpy.sin).lower(1.0).compile(options)  # an option that this version of JAX does not know is an error
