@@ -197,7 +197,7 @@ if [ "$venv" != none ]; then
 fi
 
 # Large arrays are kept for reuse instead of given back to the system, whichever thread asks for them (glibc only). A
-# training step takes a fifth to two fifths less time: docs/performance.md.
+# training step of a large net takes an eighth to a quarter less time: docs/performance.md.
 export MALLOC_ARENA_MAX="${MALLOC_ARENA_MAX:-1}"
 export MALLOC_MMAP_THRESHOLD_="${MALLOC_MMAP_THRESHOLD_:-4294967296}"
 export MALLOC_TRIM_THRESHOLD_="${MALLOC_TRIM_THRESHOLD_:-17179869184}"

@@ -108,7 +108,7 @@ def _put_whole(cache: lru_cache.LRUCache, key: str, value: bytes) -> None:
 def compiler_options(program: ClosedJaxpr, runs_once: bool = False, several_devices: bool = False) -> dict[str, Any]:
     """XLA options for one program.
 
-    On several GPUs what they send each other is to be on its way while they compute (on TPUs it always is).
+    On several GPUs XLA is asked to let what they send each other be on its way while they compute; not measured.
 
     On CPUs one that runs once is compiled fast rather than well: for each random array LLVM's last level takes a second
     more, and the numbers are the same.

@@ -5,14 +5,15 @@ proportion to the number, 2 where it grows with its square, and less where somet
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dlvr_jax import check, config, runtime
 from dlvr_jax.atomic_write import check_file, write_text
-from dlvr_jax.benchmarks.growth import measure, slope
+from dlvr_jax.benchmarks.growth import measure, slope, step_of
 from dlvr_jax.benchmarks.ours import on_made_up_data
 from dlvr_jax.build import Experiment, build
 from dlvr_jax.errors import UserError
@@ -64,18 +65,27 @@ def growth(argv: Sequence[str]) -> None:
     if bool(known.config) != bool(known.along):
         raise UserError("growth: give a CONFIG and at least one --along KEY=V,V,..., or neither")
     if known.out is not None:
+        if known.out.suffix != ".json":
+            raise UserError(f"--out {known.out}: must end in .json")
         check_file(known.out)
     given = config.flags(rest)
     axes = [_axis(known.config, along) for along in known.along] or AXES
-    complete = [list(_complete(axis, given)) for axis in axes]  # all faults before any work
     runtime.start(devices=runtime.threads_at_hand())
-    rows = [_measured(axis, given, flats, known.rounds) for axis, flats in zip(axes, complete, strict=True)]
+    rows: list[dict[str, Any]] = []
+    for axis, experiments in zip(axes, _all_built(axes, given), strict=True):
+        rows.append(_measured(axis, given, experiments, known.rounds))
+        if known.out is not None:
+            _keep(rows, known.out.with_suffix(".partial.json"))  # until all are there, `out` is as it was
     if known.out is not None:
-        environment = runtime.environment()
-        kept = {key: environment[key] for key in ("command", "device", "cpu", "versions", "flags", "git")}
-        write_text(known.out, json.dumps({**kept, "rows": rows}, indent=1) + "\n")
+        os.replace(known.out.with_suffix(".partial.json"), known.out)
         write_text(known.out.with_suffix(".svg"), told.chart(rows))
         print(f"figures  {known.out}\nchart    {known.out.with_suffix('.svg')}")
+
+
+def _keep(rows: Sequence[Mapping[str, Any]], file: Path) -> None:
+    environment = runtime.environment()
+    told = {key: environment[key] for key in ("command", "device", "cpu", "versions", "flags", "git")}
+    write_text(file, json.dumps({**told, "rows": rows}, indent=1) + "\n")
 
 
 def _axis(name: str, along: str) -> Axis:
@@ -91,33 +101,42 @@ def _axis(name: str, along: str) -> Axis:
     return Axis(name, key, values, {})
 
 
-def _complete(axis: Axis, given: Mapping[str, str]) -> Iterator[Any]:
-    """The checked config of each value."""
-    for value in axis.values:
-        flags = {"train.steps_per_call": "1"} | dict(axis.flags) | dict(given) | {axis.key: value}
-        yield check.complete(config.load(config.find(axis.config)), flags).flat
+def _all_built(axes: Sequence[Axis], given: Mapping[str, str]) -> list[list[Experiment]]:
+    """The experiments of each axis. Raises UserError with all faults of all values, before any work."""
+    built: list[list[Experiment]] = []
+    faults: dict[str, None] = {}
+    for axis in axes:
+        built.append([])
+        for value in axis.values:
+            flags = {"train.steps_per_call": "1"} | dict(axis.flags) | dict(given) | {axis.key: value}
+            try:
+                flat = check.complete(config.load(config.find(axis.config)), flags).flat
+                built[-1].append(on_made_up_data(build(flat)))
+            except UserError as error:
+                faults |= dict.fromkeys(error.faults)
+    if faults:
+        raise UserError(*faults)
+    return built
 
 
-def _measured(axis: Axis, given: Mapping[str, str], flats: Sequence[Any], rounds: int) -> dict[str, Any]:
+def _measured(axis: Axis, given: Mapping[str, str], experiments: Sequence[Experiment], rounds: int) -> dict[str, Any]:
     """The row of an axis, told as a table."""
-    seconds = measure([_experiment(flat) for flat in flats], rounds)
+    steps, forms = zip(*map(step_of, experiments), strict=True)
+    seconds = measure(steps, rounds)
     values = [float(value) for value in axis.values]
     row = {
         "config": axis.config,
         "flags": {**axis.flags, **given},
         "key": axis.key,
         "values": values,
+        "forms": forms,
         "seconds": seconds,
         "powers": [slope(values[i : i + 2], seconds[i : i + 2]) for i in range(len(values) - 1)],
         "slope": slope(values, seconds),
     }
     header, cells = told.table(row)
-    print_table(header, cells, right=header[1:])
+    print_table(header, cells, right=header[2:])
     return row
-
-
-def _experiment(flat: Any) -> Experiment:
-    return on_made_up_data(build(flat))
 
 
 if __name__ == "__main__":

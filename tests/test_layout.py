@@ -145,9 +145,15 @@ def test_random_keys_begin_in_one_place() -> None:
     assert begins == ["dlvr_jax.random_key"]
 
 
-def test_convolutions_are_those_that_are_quick_in_loops() -> None:
-    found = [path for path in FILES if re.search(r"nn\.Conv\b", path.read_text(encoding="utf-8"))]
-    assert [str(path.relative_to(ROOT)) for path in found] == ["dlvr_jax/layers/convolution.py"]
+@pytest.mark.parametrize(
+    ("layer", "where"),
+    {"Conv": ["convolution.py"], "Dense": ["dense.py"], "BatchNorm": [], "LayerNorm": ["wgan_gp.py"]}.items(),
+)
+def test_layers_are_those_that_are_quick_on_cpus(layer: str, where: list[str]) -> None:
+    """Layer norm of whole pictures, in WGAN-GP, is Flax's."""
+    code = [path for path in FILES if path.is_relative_to(ROOT / "dlvr_jax") and "peers" not in path.parts]
+    found = [path.name for path in code if re.search(rf"nn\.{layer}\b", path.read_text(encoding="utf-8"))]
+    assert found == where
 
 
 def test_the_loop_knows_no_family() -> None:

@@ -1,5 +1,5 @@
 """E10.3: how should a GPT be told where a token stands? Shakespeare, character by character; papers:
-`dlvr_jax/layers/positions.py`. `full` has the family's larger budget.
+`dlvr_jax/layers/positions.py`. `full` has the family's larger budget, whose rate was chosen with rotary positions.
 """
 
 from ml_collections import ConfigDict

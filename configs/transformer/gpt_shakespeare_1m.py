@@ -34,7 +34,7 @@ def get_config(arg: str = "") -> ConfigDict:
     if arg == "small":
         _small(config)
     if arg == "tiny":
-        config.model.update(dict(positions="learned", context=64, width=32, layers=1, num_heads=2))
+        config.model.update(dict(context=64, width=32, layers=1, num_heads=2))
     return common.variant(config, arg, "small")
 
 

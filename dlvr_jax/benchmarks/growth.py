@@ -15,9 +15,8 @@ from dlvr_jax.training.sharding import Placement
 from dlvr_jax.training.strategy import Form
 
 
-def measure(experiments: Sequence[Experiment], rounds: int) -> list[float]:
-    """Median seconds of a step of each, all in turn, round after round; the first round warms up and does not count."""
-    steps = [_step(experiment) for experiment in experiments]
+def measure(steps: Sequence[Step], rounds: int) -> list[float]:
+    """Median seconds of each, all in turn, round after round; the first round warms up and does not count."""
     taken = [[step() for step in steps] for _ in range(1 + rounds)]
     return [median(of_one) for of_one in zip(*taken[1:], strict=True)]
 
@@ -27,11 +26,12 @@ def slope(values: Sequence[float], seconds: Sequence[float]) -> float:
     return linear_regression([math.log(one) for one in values], [math.log(one) for one in seconds]).slope
 
 
-def _step(experiment: Experiment) -> Step:
-    """A step of a run, or of a population in the form that a training of it would take."""
+def step_of(experiment: Experiment) -> tuple[Step, str]:
+    """A step of a run, or of a population in the form that a training of it would take; and that form's name."""
     if not experiment.is_population:
-        return warm_step(experiment.task, experiment, Placement.over(experiment.devices))
+        return warm_step(experiment.task, experiment, experiment.placement), "alone"
     seeds, hyper = np.array(experiment.seeds, np.uint32), stacked(experiment.hypers)
     state = initial_state(experiment.population_of(Form("vmap")), seeds, hyper, experiment.example_batch)
     form, _ = form_of(experiment, state)
-    return warm_step(experiment.population_of(form), experiment, Placement.over(form.devices, members=True))
+    placement = Placement.over(form.devices, members=True)
+    return warm_step(experiment.population_of(form), experiment, placement), str(form)

@@ -17,7 +17,8 @@ class BatchNorm(nn.Module):
     """Mean 0 and variance 1 over a batch, or by the moving averages; then a scale and a shift for each channel.
 
     The averages are the collection "batch_stats" and keep `momentum` of themselves a step. The variance is that of the
-    batch, divided by its size, there too.
+    batch, divided by its size, there too; it is the mean square less the squared mean, one pass over the batch, which
+    like `a x + b` loses digits where a mean is hundreds of deviations from zero: after a layer it is a few.
     """
 
     use_running_average: bool
@@ -32,24 +33,20 @@ class BatchNorm(nn.Module):
         channels = x.shape[-1:]
         scale = jnp.asarray(self.param("scale", self.scale_init, channels))
         bias = jnp.asarray(self.param("bias", nn.initializers.zeros, channels))
-        mean = self.variable("batch_stats", "mean", jnp.zeros, channels)
-        variance = self.variable("batch_stats", "var", jnp.ones, channels)
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels)
+        running_var = self.variable("batch_stats", "var", jnp.ones, channels)
         wide = x.astype(jnp.float32)
         if self.use_running_average:
-            found, spread = jnp.asarray(mean.value), jnp.asarray(variance.value)
-            return _affine(wide, found, spread + self.epsilon, scale, bias).astype(self.dtype)
-        places = tuple(range(x.ndim - 1))
-        found = wide.mean(places)
-        spread = jnp.maximum(jnp.square(wide).mean(places) - jnp.square(found), 0)
-        if not self.is_initializing():
-            mean.value = self._moved(mean.value, found)
-            variance.value = self._moved(variance.value, spread)
-        return _affine(wide, found, spread + self.epsilon, scale, bias).astype(self.dtype)
+            mean, variance = jnp.asarray(running_mean.value), jnp.asarray(running_var.value)
+        else:
+            places = tuple(range(x.ndim - 1))
+            mean = wide.mean(places)
+            variance = jnp.maximum(jnp.square(wide).mean(places) - jnp.square(mean), 0)
+            if not self.is_initializing():
+                running_mean.value = self._moved(running_mean.value, mean)
+                running_var.value = self._moved(running_var.value, variance)
+        a = scale * jax.lax.rsqrt(variance + self.epsilon)
+        return (a * wide + (bias - a * mean)).astype(self.dtype)
 
     def _moved(self, average: Array, new: Array) -> Array:
         return self.momentum * average + (1 - self.momentum) * new
-
-
-def _affine(x: Array, mean: Array, variance: Array, scale: Array, bias: Array) -> Array:
-    a = scale * jax.lax.rsqrt(variance)
-    return a * x + (bias - a * mean)

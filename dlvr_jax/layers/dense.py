@@ -23,7 +23,13 @@ def product(
     precision: Any = None,
     preferred_element_type: DTypeLike | None = None,
 ) -> Float[Array, "*rows outputs"]:
-    """x kernel. The last three are those of `lax.dot_general`, in whose place Flax's layers call this."""
+    """x kernel. The last three are those of `lax.dot_general`, in whose place Flax's layers call this.
+
+    Raises:
+        ValueError: the dimension numbers ask for another product.
+    """
+    if dimension_numbers not in (None, (((x.ndim - 1,), (0,)), ((), ()))):
+        raise ValueError(f"dimension_numbers = {dimension_numbers}: only the last axis of x by the first of the kernel")
     rows = x.reshape(-1, x.shape[-1])
     y = lax.dot(rows, kernel, precision=precision, preferred_element_type=preferred_element_type)
     return computed_once(y).reshape(*x.shape[:-1], kernel.shape[-1])

@@ -1,8 +1,8 @@
 """Layer normalisation: Ba, Kiros & Hinton 2016, https://arxiv.org/abs/1607.06450, equation 4, with the mean and the
 variance of each token alone.
 
-On a CPU XLA writes the scale and the deviations out for every element before it sums; so there the sums of the
-gradient are products with the scale, of rows that are written once.
+On a CPU XLA writes the scale and the deviations out for every element before it sums. So there the gradient is written
+by hand, its two means over a row as products with the vector of scales; it has no forward mode (`jax.jvp`).
 """
 
 import flax.linen as nn
@@ -51,7 +51,10 @@ def _forward(x: Rows, scale: OfWidth, bias: OfWidth, epsilon: float) -> tuple[Ro
 
 
 def _backward(epsilon: float, saved: Saved, dy: Rows) -> tuple[Rows, OfWidth, OfWidth]:
-    """Of the product dx / inverse = g - mean(g) - z mean(g z), where g = dy scale and z are the normalised rows."""
+    """dx = inverse (g - mean(g) - z mean(g z)) for g = dy scale and the normalised rows z.
+
+    mean(g) is dy . scale / width, mean(g z) is (dy z) . scale / width.
+    """
     x, mean, inverse, scale = saved
     z = (x - mean) * inverse
     d_scale = computed_once(dy * z)

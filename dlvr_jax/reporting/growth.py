@@ -4,18 +4,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dlvr_jax.reporting.drawing import LINES, TEXT, Drawing, as_file, logarithmic
+from dlvr_jax.reporting.speed import short
 
 Row = Mapping[str, Any]
 
 
 def table(row: Row) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Header and cells: each value, its step, and the power by which the step grew since the value before."""
-    seconds, powers = row["seconds"], ["", *(f"{power:.2f}" for power in row["powers"])]
+    """Header and cells: each value, its form and step, and the power by which the step grew since the value before."""
+    powers = ["", *(f"{power:.2f}" for power in row["powers"])]
     cells = [
-        (f"{value:g}", f"{1000 * taken:.2f}", power)
-        for value, taken, power in zip(row["values"], seconds, powers, strict=True)
+        (f"{value:g}", form, f"{1000 * taken:.2f}", power)
+        for value, form, taken, power in zip(row["values"], row["forms"], row["seconds"], powers, strict=True)
     ]
-    return (f"{_short(row)}: {row['key']}", "ms a step", "power"), [*cells, ("slope", "", f"{row['slope']:.2f}")]
+    slope = ("slope", "", "", f"{row['slope']:.2f}")
+    return (f"{short(row)}: {row['key']}", "form", "ms a step", "power"), [*cells, slope]
 
 
 def chart(rows: Sequence[Row]) -> str:
@@ -24,8 +26,9 @@ def chart(rows: Sequence[Row]) -> str:
         axes = drawing.axes
         for place, row in enumerate(rows):
             x, y = ([one / some[0] for one in some] for some in (row["values"], row["seconds"]))
-            color, label = LINES[place % len(LINES)], f"{_short(row)}: {row['key']}"
-            axes.plot(x, y, marker="o", markersize=3.5, color=color, label=label)
+            color, label = LINES[place % len(LINES)], f"{short(row)}: {row['key']}"
+            marker = "os^D"[place // len(LINES) % 4]
+            axes.plot(x, y, marker=marker, markersize=3.5, color=color, label=label)
         logarithmic(axes, "x")
         logarithmic(axes, "y")
         axes.grid()
@@ -33,7 +36,3 @@ def chart(rows: Sequence[Row]) -> str:
         axes.set_ylabel("times the first step")
         axes.legend(fontsize=8, labelcolor=TEXT)
     return as_file(drawing.svg)
-
-
-def _short(row: Row) -> str:
-    return str(row["config"]).removeprefix("configs/").replace(".py", "")

@@ -25,7 +25,7 @@ def training_table(rows: Sequence[Row]) -> tuple[tuple[str, ...], list[list[str]
 def _training(row: Row, compared: bool) -> list[str]:
     step, low, high = (row[f"seconds_per_step{end}"] for end in ("", "_p10", "_p90"))
     cells = [
-        _short(row),
+        short(row),
         f"{1000 * step:.2f}",
         f"{1000 * low:.2f} to {1000 * high:.2f}",
         number(round(row["examples_per_second"])),
@@ -48,7 +48,7 @@ def other_table(rows: Sequence[Row]) -> tuple[tuple[str, ...], list[list[str]]]:
 
 def _other(row: Row) -> list[str]:
     return [
-        _short(row),
+        short(row),
         _milliseconds(row["inference_seconds"]),
         f"{row['inference_ratio']:.2f}" if "inference_ratio" in row else "-",
         "-" if row["peak_bytes"] is None else f"{row['peak_bytes'] / 2**20:,.0f} MiB",
@@ -72,7 +72,7 @@ def chart(rows: Sequence[Row]) -> str:
         axes = drawing.axes
         for place, (row, value) in enumerate(zip(shown, values, strict=True)):
             axes.barh(-place, value, height=0.36, color=LINES[0])
-            axes.text(0, 0.4 - place, _short(row), fontsize=9.5, va="center")
+            axes.text(0, 0.4 - place, short(row), fontsize=9.5, va="center")
             axes.text(value, -place, f" {value:.2f}", fontsize=9.5, va="center", color=TEXT)
         if compared:
             axes.axvline(1, color=MUTED, linewidth=1)
@@ -91,5 +91,6 @@ def operations(found: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, ...], lis
     return ("operation", "in the program", "ms", "share"), rows
 
 
-def _short(row: Row) -> str:
-    return str(row["config"]).removeprefix("configs/").removesuffix(".py")
+def short(row: Row) -> str:
+    """Its config, without what all names share."""
+    return str(row["config"]).removeprefix("configs/").replace(".py", "")

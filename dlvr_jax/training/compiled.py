@@ -149,5 +149,5 @@ def _compile(function: Any, task: Task, donate: bool, structure: Any, leaves: An
     shares = mesh is not None and mesh.shape["fsdp"] > 1
     with jax.set_mesh(mesh) if shares else nullcontext():  # which tells `_gathered`
         traced = jitted.trace(*jax.tree.unflatten(structure, leaves))
-    options = runtime.compiler_options(traced.jaxpr, function is _init, several_devices=mesh is not None)
+    options = runtime.compiler_options(traced.jaxpr, runs_once=function is _init, several_devices=mesh is not None)
     return traced.lower().compile(options)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlvr_jax import check, config
-from dlvr_jax.benchmarks.growth import slope
+from dlvr_jax.benchmarks.growth import measure, slope
 from dlvr_jax.errors import UserError
 from experiments.growth import AXES, growth
 
+GPT = "configs/transformer/gpt_shakespeare_1m.py:tiny"
 TINY = "configs/cnn/lenet5_digits.py:tiny"
 
 
@@ -21,6 +23,11 @@ TINY = "configs/cnn/lenet5_digits.py:tiny"
 def test_the_slope_of_a_power_is_the_power(power: float, factor: float) -> None:
     values = [1.0, 2.0, 5.0, 64.0]
     assert abs(slope(values, [factor * value**power for value in values]) - power) < 1e-9
+
+
+def test_the_first_round_does_not_count_and_medians_are_in_order() -> None:
+    times = [iter([9.0, 1.0, 3.0, 2.0]), iter([9.0, 8.0, 4.0, 6.0])]
+    assert measure([partial(next, one) for one in times], rounds=3) == [2.0, 6.0]
 
 
 def test_a_number_of_a_run_and_the_members_of_a_population_are_measured(tmp_path: Path) -> None:
@@ -32,6 +39,7 @@ def test_a_number_of_a_run_and_the_members_of_a_population_are_measured(tmp_path
         ("train.batch_size", [4, 8]),
         ("population.size", [1, 2]),
     ]
+    assert rows[1]["forms"] == ["alone", "map"]
     for row in rows:
         first, second = row["seconds"]
         np.testing.assert_allclose(row["slope"], np.log2(second / first))
@@ -54,6 +62,8 @@ def test_what_it_measures_by_itself_are_known_numbers() -> None:
         "from large to small": ([TINY, "--along", "train.batch_size=8,4"], "from small to large"),
         "words": ([TINY, "--along", "model.name=a,b"], "write KEY=V,V,..."),
         "no such key": ([TINY, "--along", "train.batchsize=4,8"], 'did you mean "train.batch_size"'),
+        "an end that is not JSON's": ([TINY, "--along", "train.batch_size=4,8", "--out", "x.svg"], "must end in .json"),
+        "what does not fit": ([GPT, "--along", "model.width=32,33,35"], "a width of 35 does not split"),
         "no such value": ([TINY, "--along", "train.batch_size=0.5,1"], "train.batch_size"),
     }.values(),
 )

@@ -57,7 +57,7 @@ def made_for(path, folder, **flags):
     from dlvr_jax.benchmarks.peers.problem import Problem
 
     known = tiny(path).flat
-    flags |= plain_flags(known) | {"optimizer.schedule": "constant", "optimizer.warmup_steps": "0"}
+    flags = plain_flags(known) | {"optimizer.schedule": "constant", "optimizer.warmup_steps": "0"} | flags
     experiment = tiny(path, **{key.replace(".", "__"): text for key, text in flags.items() if key in known})
     state, batch = shaken(state_of(experiment)), jax.device_put(experiment.training_batches()[0])
     write_problem(folder, experiment, state, batch)

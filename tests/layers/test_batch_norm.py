@@ -22,12 +22,12 @@ def test_training_and_evaluation_are_those_of_flax(shape: tuple[int, ...]) -> No
         y, after = norm.apply({**variables, "params": params}, x, mutable=["batch_stats"])
         return jnp.sin(y).sum(), after
 
-    pairs = [(BatchNorm, BatchNorm(False, momentum=0.8)), (nn.BatchNorm, nn.BatchNorm(False, momentum=0.8))]
-    found = [jax.value_and_grad(loss, (1, 2), has_aux=True)(norm, params, x) for _, norm in pairs]
+    norms = BatchNorm(False, momentum=0.8), nn.BatchNorm(False, momentum=0.8)
+    found = [jax.value_and_grad(loss, (1, 2), has_aux=True)(norm, params, x) for norm in norms]
     # Float32: a variance is the difference of two numbers of order 10, a gradient a sum of up to 100 of order 1.
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), *found)
     after = {"params": params, **found[0][0][1]}
-    evaluated = [norm(use_running_average=True).apply(after, x) for norm, _ in pairs]
+    evaluated = [norm.clone(use_running_average=True).apply(after, x) for norm in norms]
     np.testing.assert_allclose(*evaluated, rtol=1e-5, atol=1e-5)
 
 
@@ -44,6 +44,8 @@ def test_bfloat16_has_float32_statistics() -> None:
     assert y.dtype == jnp.bfloat16
     exact = np.asarray(x, np.float64)
     np.testing.assert_allclose(after["batch_stats"]["mean"], 0.1 * exact.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(after["batch_stats"]["var"], 0.9 + 0.1 * exact.var(0), rtol=1e-2)  # 1 of 10,000
+    np.testing.assert_allclose(np.asarray(y, np.float64), (exact - exact.mean(0)) / exact.std(0), atol=0.03)
 
 
 @pytest.mark.compare

@@ -9,11 +9,15 @@ from dlvr_jax.training.compiled import train_program
 from tests.configs import plain, run_steps, state_of
 
 GPT = "configs/transformer/gpt_shakespeare_1m.py"
+VIT = "configs/transformer/vit_fashion_mnist.py"
+RESNET = "configs/modern_cnn/resnet18_fashion_mnist.py"
 CONFIGS = {
     GPT: {"model__layers": "2", "model__dropout": "0.3"},
-    "configs/transformer/vit_fashion_mnist.py": {"model__dropout": "0.3"},
-    "configs/modern_cnn/resnet18_fashion_mnist.py": {},  # with statistics of the batch
+    VIT: {"model__dropout": "0.3"},
+    RESNET: {},  # with statistics of the batch
 }
+
+DEEP = {GPT: {"model__layers": "6"}, VIT: {"model__layers": "6"}, RESNET: {"model__depth": "34", "model__width": "8"}}
 
 
 @pytest.mark.parametrize("path", CONFIGS)
@@ -25,13 +29,15 @@ def test_steps_are_the_same(path: str) -> None:
         jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5), a, b)
 
 
-def test_it_takes_less_memory() -> None:
+@pytest.mark.parametrize("path", CONFIGS)
+def test_it_takes_less_memory(path: str) -> None:
+    larger = {"model__width": "64", "train__batch_size": "32", **DEEP[path]}
+
     def taken(remat: str) -> int:
-        deep = dict(model__layers="6", model__width="64", train__batch_size="32")
-        experiment = plain(GPT, **deep, model__remat=remat)
+        experiment = plain(path, **larger, model__remat=remat)
         batches, state = experiment.training_batches(), state_of(experiment)
         memory = memory_of(train_program(experiment.task, 1, state, batches.resident, batches.payload(0)))
         assert memory is not None
         return memory.total
 
-    assert taken("true") < 0.6 * taken("false")
+    assert taken("true") < 0.75 * taken("false")

@@ -56,10 +56,10 @@ class ResNet(nn.Module):
         block, repeats = TABLE_1[self.depth]
         expansion = 4 if block is Bottleneck else 1
 
-        def through(block: nn.Module, x: Array) -> Array:
-            return block(x, train=train)
+        def run_block(module: nn.Module, x: Array) -> Array:
+            return module(x, train=train)
 
-        through = nn.remat(through) if self.remat else through
+        run_block = nn.remat(run_block) if self.remat else run_block
         x = self._stem(images, train)
         for stage, count in enumerate(repeats, start=1):
             for place in range(1, count + 1):
@@ -70,7 +70,7 @@ class ResNet(nn.Module):
                     dtype=self.dtype,
                     name=f"block{stage}_{place}",
                 )
-                x = through(made, x)
+                x = run_block(made, x)
         return _logits(self, x)
 
     def _stem(self, images: Array, train: bool) -> Array:

@@ -105,7 +105,7 @@ class GPT(nn.Module):
         if train and dropout is not None:
             x = drop(x, dropout, self.make_rng("dropout"))
 
-        def through(block: Block, x: Array, past: KeysValues | None) -> tuple[Array, KeysValues, Array]:
+        def run_block(block: Block, x: Array, past: KeysValues | None) -> tuple[Array, KeysValues, Array]:
             return block(
                 x,
                 mask,
@@ -117,10 +117,10 @@ class GPT(nn.Module):
                 attention_dropout=attention_dropout,
             )
 
-        through = nn.remat(through) if self.remat else through
+        run_block = nn.remat(run_block) if self.remat else run_block
         seen = []
         for number, block in enumerate(self.blocks):
-            x, own, _ = through(block, x, None if cache is None else cache.seen[number])
+            x, own, _ = run_block(block, x, None if cache is None else cache.seen[number])
             seen.append(own)
         x = self.norm(x)
         self.sow("intermediates", "features", x)

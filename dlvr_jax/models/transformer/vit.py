@@ -58,10 +58,10 @@ class ViT(nn.Module):
         if train and dropout is not None:
             x = drop(x, dropout, self.make_rng("dropout"))
 
-        def through(block: Block, x: Array) -> Array:
+        def run_block(block: Block, x: Array) -> Array:
             return block(x, train=train, dropout=dropout, attention_dropout=attention_dropout)[0]
 
-        through = nn.remat(through) if self.remat else through
+        run_block = nn.remat(run_block) if self.remat else run_block
         for number in range(self.layers):
             block = Block(
                 self.width,
@@ -72,7 +72,7 @@ class ViT(nn.Module):
                 dtype=self.dtype,
                 name=f"block{number}",
             )
-            x = through(block, x)
+            x = run_block(block, x)
         # Of what the last norm gives only the first token is used.
         features = LayerNorm(EPSILON, self.dtype, name="norm")(x[:, 0]).astype(jnp.float32)
         self.sow("intermediates", "features", features)
