@@ -1,4 +1,7 @@
-"""English to German, by an LSTM encoder-decoder with the attention of Bahdanau et al. 2015, https://arxiv.org/abs/1409.0473."""
+"""English to German, by an LSTM encoder-decoder with the attention of Bahdanau et al. 2015, https://arxiv.org/abs/1409.0473.
+
+Test BLEU 2.0 (seed 0), 18 minutes on one core of an Intel Xeon; made by `./launch.sh measure` of this file.
+"""
 
 from ml_collections import ConfigDict
 

@@ -1,5 +1,8 @@
 """GPT on nine plays of Shakespeare, character by character: Radford et al. 2019 (GPT-2), section 2.3.
 
+Test loss 1.636 nats a character (seed 0), 35 minutes on 2 cores of an Intel Xeon beside other work; made by
+`./launch.sh measure` of this file.
+
 Two budgets: this, of 2.7 million parameters, and `small`, of 0.8 million, the setting that nanoGPT's README
 (https://github.com/karpathy/nanoGPT) gives for a CPU and where it reports 1.88 on another text of Shakespeare.
 Reference on the test tenth of this one: a modified Kneser-Ney 5-gram has 1.711 nats a character.
@@ -17,7 +20,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.data.length = 256  # characters of a window
 
     config.model.update(dict(name="transformer.gpt.GPT", context=256, width=192, layers=6, num_heads=6, dropout=0.2))
-    config.model.positions = "rotary"  # with learned ones the loss stays at that of pairs for 1,000 steps
+    config.model.positions = "rotary"  # with learned ones the loss stays at that of pairs for up to 1,000 steps
 
     config.train.steps = 5_000  # of 8 x 256 = 2,048 characters: 10.7 epochs
     config.train.batch_size = 8
@@ -25,6 +28,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.train.eval_every = 500
     config.train.checkpoint_every = 500
 
+    # On validation 1e-3 is at 2.23 nats after 500 steps of 16 windows with learned positions, 3e-3 at 2.13.
     config.optimizer.update(dict(name="adamw", learning_rate=3e-3, b1=0.9, b2=0.99, weight_decay=0.1, clip_norm=1.0))
     config.optimizer.update(dict(schedule="cosine", warmup_steps=100))
 

@@ -1,4 +1,7 @@
-"""English to German, by a Transformer: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, made small."""
+"""English to German, by a Transformer: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, made small.
+
+Test BLEU 3.9 (seed 0), 16 minutes on one core of an Intel Xeon; made by `./launch.sh measure` of this file.
+"""
 
 from ml_collections import ConfigDict
 
