@@ -22,17 +22,17 @@ def table(row: Row) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
 
 def chart(rows: Sequence[Row]) -> str:
     """An SVG file: time over the time at the first value, over the value over the first."""
-    with Drawing("time of a step over its first, by how many times larger the number is", 360) as drawing:
+    with Drawing("time of a step over its first, by how many times larger the number is", 480) as drawing:
         axes = drawing.axes
         for place, row in enumerate(rows):
             x, y = ([one / some[0] for one in some] for some in (row["values"], row["seconds"]))
-            color, label = LINES[place % len(LINES)], f"{short(row)}: {row['key']}"
+            name, color = short(row).rpartition("/")[2], LINES[place % len(LINES)]
             marker = "os^D"[place // len(LINES) % 4]
-            axes.plot(x, y, marker=marker, markersize=3.5, color=color, label=label)
+            axes.plot(x, y, marker=marker, markersize=3.5, color=color, label=f"{name}: {row['key']}")
         logarithmic(axes, "x")
         logarithmic(axes, "y")
         axes.grid()
         axes.set_xlabel("times the first value")
         axes.set_ylabel("times the first step")
-        axes.legend(fontsize=8, labelcolor=TEXT)
+        axes.figure.legend(fontsize=8, labelcolor=TEXT, loc="outside upper center", ncols=2)
     return as_file(drawing.svg)
