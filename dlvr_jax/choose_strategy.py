@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from dlvr_jax import config, runtime
 from dlvr_jax.atomic_write import write_text
 from dlvr_jax.build import Experiment
 from dlvr_jax.sections import VARY
 from dlvr_jax.tasks.task import State
+from dlvr_jax.training.compiled import initial_state
+from dlvr_jax.training.population import stacked
 from dlvr_jax.training.strategy import Form, fastest, forms, measure
 
 # Keys that change no operation of a step; values of `vary` and other hyper change none either.
@@ -35,6 +38,13 @@ def form_of(experiment: Experiment, state: State) -> tuple[Form, dict[str, float
     each = ", ".join(f"{form} {1000 * taken:.3g} ms" for form, taken in told.items())
     print(f"a step of {experiment.population.size} members: {each}", file=sys.stderr)
     return fastest(seconds), told
+
+
+def form_at_start(experiment: Experiment) -> Form:
+    """The form that a training of the population would take."""
+    seeds, hyper = np.array(experiment.seeds, np.uint32), stacked(experiment.hypers)
+    state = initial_state(experiment.population_of(Form("vmap")), seeds, hyper, experiment.example_batch)
+    return form_of(experiment, state)[0]
 
 
 def remembered(what: str, experiment: Experiment) -> Path:

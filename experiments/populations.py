@@ -10,18 +10,13 @@ from pathlib import Path
 from statistics import geometric_mean
 from typing import Any
 
-import numpy as np
-
 from dlvr_jax import check, config, runtime
 from dlvr_jax.atomic_write import write_text
 from dlvr_jax.benchmarks.populations import measure
 from dlvr_jax.build import Experiment, build
-from dlvr_jax.choose_strategy import form_of
+from dlvr_jax.choose_strategy import form_at_start
 from dlvr_jax.reporting.tables import print_table
 from dlvr_jax.schema import Between
-from dlvr_jax.training.compiled import initial_state
-from dlvr_jax.training.population import stacked
-from dlvr_jax.training.strategy import Form
 from experiments.command import arguments, main
 
 # Small nets, where members together pay: an MLP, LeNet-5, recurrent nets, a GPT, a DCGAN.
@@ -60,9 +55,7 @@ def populations(argv: Sequence[str]) -> None:
 def _measured(name: str, flags: dict[str, str], members: int, rounds: int) -> dict[str, Any]:
     """One config: seconds of each form, the one that auto takes, and ratios to one after the other."""
     alone, population = _experiment(name, flags), _experiment(name, flags | {"population.size": str(members)})
-    seeds, hyper = np.array(population.seeds, np.uint32), stacked(population.hypers)
-    state = initial_state(population.population_of(Form("vmap")), seeds, hyper, population.example_batch)
-    chosen, _ = form_of(population, state)
+    chosen = form_at_start(population)
     gain = measure(alone, population, rounds)
     rows = [("one after the other", f"{1000 * gain.one_after_the_other:.2f}", "1.00", "")]
     for form, seconds in gain.together.items():

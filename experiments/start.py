@@ -1,27 +1,65 @@
-"""`./launch.sh start [CONFIG] [--repeats N]`: how long a training takes until its first step is done."""
+"""`./launch.sh start [CONFIG ...] [--repeats N] [--out FILE.json]`: how long it takes until the first step is done."""
 
-from collections.abc import Sequence
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
 
-from dlvr_jax import check, config
+from dlvr_jax import check, config, runtime
+from dlvr_jax.atomic_write import check_file, write_text
 from dlvr_jax.benchmarks.start import seconds_to_first_step, seconds_to_import
+from dlvr_jax.reporting.tables import print_table
 from dlvr_jax.schema import Between
 from experiments.command import arguments, main
 
+HEADER = ("config", "first start, s", "another", "of which Python and imports")
+
 
 def start(argv: Sequence[str]) -> None:
-    """Prints the first start, which fills the caches if they are empty, then the following ones and their parts."""
+    """Prints each start: the first one of a config, which fills the caches if they are empty, then the following."""
     parser = arguments("start", "Seconds from process start to the first finished step.")
-    parser.add_argument("config", metavar="CONFIG", nargs="?", default="configs/cnn/lenet5_digits.py")
+    parser.add_argument("configs", metavar="CONFIG", nargs="*", default=["configs/cnn/lenet5_digits.py"])
     parser.add_whole("--repeats", Between(0, 1000), default=3, help="starts after the first (default: 3)")
+    parser.add_argument("--out", type=Path, metavar="FILE.json", help="keep the figures")
     known, rest = parser.parse_known_args(argv)
-    check.complete(config.load(config.find(known.config)), config.flags(rest))
-    print(f"first start    {seconds_to_first_step(known.config, rest):6.2f} s to the first step")
-    for _ in range(known.repeats):
-        imports, total = seconds_to_import(), seconds_to_first_step(known.config, rest)
+    for name in known.configs:
+        check.complete(config.load(config.find(name)), config.flags(rest))
+    if known.out is not None:
+        check_file(known.out)
+    rows = [_measured(name, rest, known.repeats) for name in known.configs]
+    if known.repeats:
+        print_table(HEADER, list(map(_cells, rows)), right=HEADER[1:])
+    if known.out is not None:
+        runtime.start()
+        environment = {key: runtime.environment()[key] for key in ("device", "cpu", "versions", "flags", "git")}
+        command = shlex.join(["./launch.sh", "start", *argv])
+        write_text(known.out, json.dumps({"command": command, **environment, "rows": rows}, indent=1) + "\n")
+        print(f"figures  {known.out}")
+
+
+def _measured(name: str, flags: Sequence[str], repeats: int) -> dict[str, Any]:
+    """Seconds of the first start of a config, of each of the others, and of the imports before each of those."""
+    first = seconds_to_first_step(name, flags)
+    print(f"{name}\nfirst start    {first:6.2f} s to the first step", flush=True)
+    others, all_imports = [], []
+    for _ in range(repeats):
+        imports, total = seconds_to_import(), seconds_to_first_step(name, flags)
+        others.append(total)
+        all_imports.append(imports)
         print(
             f"another start  {total:6.2f} s to the first step: {imports:.2f} s Python and imports, "
-            f"{total - imports:.2f} s checks, data, programs from the cache, initialisation, the step"
+            f"{total - imports:.2f} s checks, data, programs from the cache, initialisation, the step",
+            flush=True,
         )
+    return {"config": name, "first_seconds": first, "other_seconds": others, "import_seconds": all_imports}
+
+
+def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """A line of the table; medians."""
+    seconds = (row["first_seconds"], median(row["other_seconds"]), median(row["import_seconds"]))
+    return row["config"].removeprefix("configs/"), *(f"{one:.2f}" for one in seconds)
 
 
 if __name__ == "__main__":

@@ -4,15 +4,10 @@ import math
 from collections.abc import Sequence
 from statistics import linear_regression, median
 
-import numpy as np
-
 from dlvr_jax.benchmarks.warm_step import Step, warm_step
 from dlvr_jax.build import Experiment
-from dlvr_jax.choose_strategy import form_of
-from dlvr_jax.training.compiled import initial_state
-from dlvr_jax.training.population import stacked
+from dlvr_jax.choose_strategy import form_at_start
 from dlvr_jax.training.sharding import Placement
-from dlvr_jax.training.strategy import Form
 
 
 def measure(steps: Sequence[Step], rounds: int) -> list[float]:
@@ -30,8 +25,6 @@ def step_of(experiment: Experiment) -> tuple[Step, str]:
     """A step of a run, or of a population in the form that a training of it would take; and that form's name."""
     if not experiment.is_population:
         return warm_step(experiment.task, experiment, experiment.placement), "alone"
-    seeds, hyper = np.array(experiment.seeds, np.uint32), stacked(experiment.hypers)
-    state = initial_state(experiment.population_of(Form("vmap")), seeds, hyper, experiment.example_batch)
-    form, _ = form_of(experiment, state)
+    form = form_at_start(experiment)
     placement = Placement.over(form.devices, members=True)
     return warm_step(experiment.population_of(form), experiment, placement), str(form)

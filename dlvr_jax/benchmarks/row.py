@@ -19,6 +19,7 @@ from dlvr_jax.errors import UserError
 
 BLOCK_SECONDS = 0.2  # of steps that are timed together
 LOOP_SECONDS = 1.5  # of steps by which the whole loop is timed, once and three times
+LOOP_ROUNDS = 3  # of which the median counts
 SAME_LOSS = 1e-3  # relative: of one forward pass in float32; of a bfloat16 one nothing is asked
 PROFILED = 5  # steps
 KEPT = ("parameters", "precision", "flops_per_step", "peak_bytes")
@@ -127,7 +128,6 @@ def _row(pair: Pair, times: Mapping[str, Sequence[float]], settings: Settings) -
     step, peak = median(train), devices * ours.ask("peak", settings.peak_size)
     sheet = devices * (sheet_peak(device["kind"], told["precision"]) or 0)
     steps = max(2, round(LOOP_SECONDS / step))
-    bare, loop = ours.ask("train", steps), ours.ask("loop", steps)
     return {
         "config": pair.name,
         "flags": dict(pair.flags),
@@ -143,7 +143,7 @@ def _row(pair: Pair, times: Mapping[str, Sequence[float]], settings: Settings) -
         "utilisation": told["flops_per_step"] / step / peak,
         "utilisation_of_data_sheet": told["flops_per_step"] / step / sheet if sheet else None,
         "input_seconds": ours.ask("input", 20),
-        "loop_overhead": loop / min(bare, ours.ask("train", steps)),
+        "loop_overhead": median(ours.ask("loop", steps) / ours.ask("train", 2 * steps) for _ in range(LOOP_ROUNDS)),
         "checkpoint_stall_seconds": ours.ask("checkpoint", 3),
         "environment": told["environment"],
     }

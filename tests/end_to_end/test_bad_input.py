@@ -173,6 +173,7 @@ CASES = {
         "no steps": Case(f"{TINY} --steps 0", "--steps 0: must be between 1 and", verb="overhead"),
         "fewer steps than none": Case(f"{TINY} --steps -3", "--steps -3: must be between 1 and", verb="overhead"),
         "a pause before the first step": Case(f"{TINY} --until 0", "--until 0: must be at least 1"),
+        "figures of starts in a folder": Case(f"{TINY} --out HERE", "is a folder; give a file in it", verb="start"),
         "fewer starts than none": Case(f"{TINY} --repeats -1", "--repeats -1: must be between 0 and", verb="start"),
         "fewer kills than none": Case(f"{TINY} --kills -1", "--kills -1: must be between 1 and", verb="prove"),
         "a word": Case("RUN --seed one", "--seed one: is not a whole number", verb="sample"),
