@@ -10,7 +10,8 @@ What counts, a multiply-add as two:
 
 What does not: moving, choosing, comparing and converting numbers, whole numbers (random bits too), sorting.
 
-Of a `while`, whose length is unknown, one turn counts; of a `cond`, the dearest branch. `lax.fori_loop` with fixed
+Of a `while`, whose length is unknown, one turn counts; of a `cond`, the dearest branch, and where branches are for
+platforms, that of all others. `lax.fori_loop` with fixed
 bounds and `lax.map` are scans. Matrix factorisations count as one operation a number made, far too few.
 """
 
@@ -78,6 +79,8 @@ def _count_one(equation: Any) -> int:
         return 0
     if name == "scan":
         return parts["length"] * _count(parts["jaxpr"].jaxpr)
+    if name == "cond" and parts.get("branches_platforms"):  # `lax.platform_dependent`: the plain form comes last
+        return _count(parts["branches"][-1].jaxpr)
     if name == "cond":
         return max(_count(branch.jaxpr) for branch in parts["branches"])
     if name == "shard_map":  # its body sees one device's share

@@ -10,7 +10,7 @@ transposed convolution took 25 times as long, the gradient of a gradient penalty
 Other devices have libraries that know JAX's own rules.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -22,8 +22,11 @@ from jax.nn.initializers import Initializer
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from dlvr_jax.layers.column_blocks import ColumnBlocks
+
 Shape = tuple[int, ...]
 Strides = tuple[int, ...]
+Form = Callable[[Array, Array], Array]
 Pads = tuple[tuple[int, int], ...]  # zeroes before and behind, of rows and of columns
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
@@ -86,13 +89,12 @@ def _pads(shape: Shape, kernel: Shape, strides: Sequence[int], padding: str | Se
     return tuple((low, high) for low, high in pads)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _convolution(x: Array, kernel: Array, strides: Strides, pads: Pads) -> Array:
+def _convolve(x: Array, kernel: Array, strides: Strides, pads: Pads) -> Array:
     return lax.conv_general_dilated(x, kernel, strides, pads, dimension_numbers=_LAYOUT)
 
 
 def _transpose(y: Array, kernel: Array, strides: Strides, pads: Pads, shape: Shape) -> Array:
-    """<_transpose(y, k), x> = <y, _convolution(x, k)> for pictures x of this shape."""
+    """<_transpose(y, k), x> = <y, _convolve(x, k)> for pictures x of this shape."""
     around = []
     sides = zip(shape[1:3], kernel.shape[:2], y.shape[1:3], strides, pads, strict=True)
     for side, window, places, stride, (before, _) in sides:
@@ -102,12 +104,8 @@ def _transpose(y: Array, kernel: Array, strides: Strides, pads: Pads, shape: Sha
     return lax.conv_general_dilated(y, turned, (1, 1), around, lhs_dilation=strides, dimension_numbers=_LAYOUT)
 
 
-_transposed = jax.custom_vjp(_transpose, nondiff_argnums=(2, 3, 4))
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
-def _correlation(x: Array, y: Array, strides: Strides, pads: Pads, shape: Shape) -> Array:
-    """<_correlation(x, y), k> = <y, _convolution(x, k)> for kernels k of this shape."""
+def _correlate(x: Array, y: Array, strides: Strides, pads: Pads, shape: Shape) -> Array:
+    """<_correlate(x, y), k> = <y, _convolve(x, k)> for kernels k of this shape."""
     around = []
     sides = zip(x.shape[1:3], shape[:2], y.shape[1:3], strides, pads, strict=True)
     for side, window, places, stride, (before, _) in sides:
@@ -117,6 +115,57 @@ def _correlation(x: Array, y: Array, strides: Strides, pads: Pads, shape: Shape)
         pictures, windows, (1, 1), around, rhs_dilation=strides, dimension_numbers=_LAYOUT
     )
     return kernel.transpose(1, 2, 0, 3)
+
+
+def _quicker(gain: bool, plain: Form, by_blocks: Form, left: Array, right: Array) -> Array:
+    """By blocks where they gain. The program names the plain form as well, by which operations are counted."""
+    if not gain:
+        return plain(left, right)
+    return lax.platform_dependent(left, right, cpu=by_blocks, default=plain)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _convolution(x: Array, kernel: Array, strides: Strides, pads: Pads) -> Array:
+    blocks = ColumnBlocks(x.shape, kernel.shape, strides[1], pads[1])
+
+    def plain(x: Array, kernel: Array) -> Array:
+        return _convolve(x, kernel, strides, pads)
+
+    def by_blocks(x: Array, kernel: Array) -> Array:
+        laid = blocks.of_pictures(x), blocks.of_kernel(kernel)
+        return blocks.to_result(_convolve(*laid, (strides[0], 1), (pads[0], (0, 0))))
+
+    return _quicker(blocks.gain, plain, by_blocks, x, kernel)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def _transposed(y: Array, kernel: Array, strides: Strides, pads: Pads, shape: Shape) -> Array:
+    blocks = ColumnBlocks(shape, kernel.shape, strides[1], pads[1])
+
+    def plain(y: Array, kernel: Array) -> Array:
+        return _transpose(y, kernel, strides, pads, shape)
+
+    def by_blocks(y: Array, kernel: Array) -> Array:
+        laid = blocks.of_result(y), blocks.of_kernel(kernel)
+        of_blocks = jax.eval_shape(blocks.of_pictures, jax.ShapeDtypeStruct(shape, y.dtype)).shape
+        return blocks.to_pictures(_transpose(*laid, (strides[0], 1), (pads[0], (0, 0)), of_blocks))
+
+    return _quicker(blocks.gain, plain, by_blocks, y, kernel)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def _correlation(x: Array, y: Array, strides: Strides, pads: Pads, shape: Shape) -> Array:
+    blocks = ColumnBlocks(x.shape, shape, strides[1], pads[1])
+
+    def plain(x: Array, y: Array) -> Array:
+        return _correlate(x, y, strides, pads, shape)
+
+    def by_blocks(x: Array, y: Array) -> Array:
+        laid = blocks.of_pictures(x), blocks.of_result(y)
+        of_blocks = jax.eval_shape(blocks.of_kernel, jax.ShapeDtypeStruct(shape, y.dtype)).shape
+        return blocks.to_kernel(_correlate(*laid, (strides[0], 1), (pads[0], (0, 0)), of_blocks))
+
+    return _quicker(blocks.gain_for_kernel, plain, by_blocks, x, y)
 
 
 Pair = tuple[Array, Array]

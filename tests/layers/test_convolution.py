@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dlvr_jax.benchmarks.flops import count_flops
 from dlvr_jax.layers.convolution import Conv, TransposedConv, convolution, transposed_convolution
@@ -63,6 +65,32 @@ def test_derivatives_of_both_orders_are_those_of_flax(name: str) -> None:
             *(jax.tree.leaves(jax.jit(jax.grad(one))(params)) for one in (mine, expected)), strict=True
         ):
             np.testing.assert_allclose(found, other, **F32)
+
+
+@settings(deadline=None, max_examples=8)  # each is compiled
+@given(
+    width=st.integers(5, 11),
+    window=st.integers(1, 5),
+    stride=st.integers(1, 3),
+    inputs=st.integers(1, 4),
+    outputs=st.sampled_from([1, 3, 17]),
+    padding=st.sampled_from(["SAME", "VALID", ((1, 0), (2, 3))]),
+)
+def test_few_maps_of_any_width_convolve_as_many_do(width, window, stride, inputs, outputs, padding) -> None:
+    x = jax.random.normal(jax.random.key(0), (2, 6, width, inputs))
+    kernel = jax.random.normal(jax.random.key(1), (3, window, inputs, outputs))
+    plain = partial(jax.lax.conv_general_dilated, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+    @jax.jit
+    def both(x, kernel):
+        results = []
+        for convolve in (convolution, plain):
+            y, back = jax.vjp(lambda x, kernel, form=convolve: form(x, kernel, (2, stride), padding), x, kernel)
+            results.append((y, *back(jnp.cos(y))))
+        return results
+
+    for found, expected in zip(*both(x, kernel), strict=True):
+        np.testing.assert_allclose(found, expected, **F32)
 
 
 def test_the_third_order_is_right_too() -> None:
