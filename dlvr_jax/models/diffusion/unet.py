@@ -128,9 +128,9 @@ class ResidualBlock(nn.Module):
             raise ValueError(f"{self.maps} maps are not {self.groups} groups of several")
         norm = partial(GroupNorm, self.groups, dtype=self.dtype)
         conv = partial(Conv, self.maps, (3, 3), dtype=self.dtype)
-        y = conv(kernel_init=glorot, name="conv1")(nn.silu(norm(name="norm1")(x)))
+        y = conv(kernel_init=glorot, name="conv1")(computed_once(nn.silu(norm(name="norm1")(x))))
         y = y + Dense(self.maps, kernel_init=glorot, dtype=self.dtype, name="about")(nn.silu(about))[:, None, None]
-        y = nn.silu(norm(name="norm2")(y))
+        y = computed_once(nn.silu(norm(name="norm2")(y)))
         if train and dropout is not None:
             y = drop(y, dropout, self.make_rng("dropout"))
         y = conv(kernel_init=ZEROS, name="conv2")(y)
