@@ -32,18 +32,25 @@ class ColumnBlocks:
     def columns(self) -> int:
         """Of the result in a block; 1 where blocks gain nothing, as measured on a CPU with AVX-512."""
         _, window, inputs, outputs = self.kernel
-        few = window > 1 and inputs <= MOST_INPUTS and outputs <= MOST_OUTPUTS
-        return max(1, max(2, 4 // inputs) // self.stride) if few else 1
+        if window == 1 or inputs > MOST_INPUTS or outputs > MOST_OUTPUTS:
+            return 1
+        columns = 8 if inputs * outputs < 4 else 4 if inputs * outputs < 48 else 2
+        return max(1, columns // self.stride)
 
     @property
     def gain(self) -> bool:
-        """For the convolution and its transpose."""
+        """For the convolution."""
         return self.columns > 1
 
     @property
     def gain_for_kernel(self) -> bool:
-        """For the gradient by the kernel: less is gained where that is short and wide."""
+        """For the gradient by the kernel: not where many maps are made of one."""
         return self.gain and (self.kernel[2] > 1 or self.kernel[3] < 16)
+
+    @property
+    def gain_for_pictures(self) -> bool:
+        """For the transpose: not there either, but with a stride."""
+        return self.gain_for_kernel or (self.gain and self.stride > 1)
 
     def of_pictures(self, x: Float[Array, "batch height width inputs"]) -> Float[Array, "batch height _ _"]:
         """With the zeroes of a row around it; columns behind the last window are left out."""

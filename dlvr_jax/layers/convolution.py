@@ -150,7 +150,7 @@ def _transposed(y: Array, kernel: Array, strides: Strides, pads: Pads, shape: Sh
         of_blocks = jax.eval_shape(blocks.of_pictures, jax.ShapeDtypeStruct(shape, y.dtype)).shape
         return blocks.to_pictures(_transpose(*laid, (strides[0], 1), (pads[0], (0, 0)), of_blocks))
 
-    return _quicker(blocks.gain, plain, by_blocks, y, kernel)
+    return _quicker(blocks.gain_for_pictures, plain, by_blocks, y, kernel)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
