@@ -33,6 +33,8 @@ def tiny(config: ConfigDict) -> ConfigDict:
         del config.train.epochs
     config.train.steps = 16
     config.eval.batch_size = 20
+    if "mesh" in config:
+        del config.mesh
     if "sample_every" in config.eval:
         config.eval.sample_every = 8
     if "warmup_steps" in config.optimizer:

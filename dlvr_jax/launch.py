@@ -14,13 +14,13 @@ import numpy as np
 from dlvr_jax import beginning, config, guarantee, processes, runtime
 from dlvr_jax.build import Experiment, build
 from dlvr_jax.check import Complete
-from dlvr_jax.choose_strategy import form_of
+from dlvr_jax.choose_form import devices_to_make, form_of, on_devices
 from dlvr_jax.errors import OutOfMemory, UserError, lacks_memory, said
 from dlvr_jax.finish import finish
 from dlvr_jax.recorded import complete_of, origin_of, refuse_other_data
 from dlvr_jax.reporting import console
 from dlvr_jax.run import Run
-from dlvr_jax.sections import devices_of
+from dlvr_jax.sections import devices_of, leaves_devices_open
 from dlvr_jax.tasks.task import State, Task
 from dlvr_jax.training.cadence import nearest_multiples
 from dlvr_jax.training.checkpoint import named_leaves, steps
@@ -109,7 +109,7 @@ def launch(start: Start, count: int = 1) -> int:
 
 
 def _start_runtime(recorded: Mapping[str, Any] | None, flat: Mapping[str, Any], count: int) -> None:
-    """As a record has it; a new population that may choose its form gets a CPU device for each thread.
+    """As a record has it; a new run that may choose its form gets a CPU device for each thread.
 
     Several processes make as many CPU devices as the config asks for, an equal part each.
     """
@@ -117,11 +117,10 @@ def _start_runtime(recorded: Mapping[str, Any] | None, flat: Mapping[str, Any], 
     if count > 1:
         runtime.start(threads, _part(flat, count))
         return
-    chooses = flat["population.size"] > 1 and flat["population.strategy"] == "auto"
-    devices = runtime.threads_at_hand() if chooses else 1
-    if recorded is not None:
-        devices = recorded["device"]["count"]
-    runtime.start(threads, max(devices, devices_of(flat)))
+    if recorded is None:
+        runtime.start(threads, devices_to_make(flat))
+    else:
+        runtime.start(threads, max(recorded["device"]["count"], devices_of(flat)))
 
 
 def _part(flat: Mapping[str, Any], count: int) -> int:
@@ -191,10 +190,9 @@ def _train(run: Run, start: Start, experiment: Experiment, compiled: CompileCoun
 
 def _begun(run: Run, start: Start, experiment: Experiment) -> tuple[Experiment, Training, dict[str, Any]]:
     """A training at its first step, in the form that it is computed in, its folder begun; and its environment."""
+    recorded = run.environment if run.exists() else start.environment
     first = _first_state(experiment)
-    task, measured = _task(run, start, experiment, first)
-    if isinstance(task, Population):
-        experiment = dataclasses.replace(experiment, devices=task.devices)
+    experiment, task, measured = _formed(recorded, experiment, first)
     placement = experiment.placement
     state = placement.state(first, task.micro)
     if start.origin is not None and not steps(run.checkpoints):
@@ -233,11 +231,23 @@ def _first_state(experiment: Experiment) -> State:
     return initial_state(task, seeds, stacked(experiment.hypers), experiment.example_batch)
 
 
-def _task(run: Run, start: Start, experiment: Experiment, state: State) -> tuple[Task, dict[str, Any]]:
-    """What is trained: of a population all members, computed as before or as is fastest; and what was measured."""
-    if not experiment.is_population:
-        return experiment.task, {}
-    recorded = run.environment if run.exists() else start.environment
+def _formed(
+    recorded: Mapping[str, Any] | None, experiment: Experiment, state: State
+) -> tuple[Experiment, Task, dict[str, Any]]:
+    """The experiment on its devices and what is trained, computed as before or as is fastest; and what was measured."""
+    if experiment.is_population:
+        task, measured = _population(recorded, experiment, state)
+        return dataclasses.replace(experiment, devices=task.devices), task, measured
+    if recorded is not None and leaves_devices_open(experiment.flat):
+        return dataclasses.replace(experiment, devices=recorded["form"]["devices"]), experiment.task, {}
+    experiment, seconds = on_devices(experiment)
+    return experiment, experiment.task, {"measured": seconds} if seconds else {}
+
+
+def _population(
+    recorded: Mapping[str, Any] | None, experiment: Experiment, state: State
+) -> tuple[Population, dict[str, Any]]:
+    """All members as one task, and what was measured."""
     if recorded is None:
         form, seconds = form_of(experiment, state)
         return experiment.population_of(form), {"measured": seconds} if seconds else {}

@@ -60,7 +60,7 @@ class PopulationSection:
 class MeshSection:
     """`config.mesh`: data times fsdp devices share the batch; or data devices the members of a population."""
 
-    data: Count = 1
+    data: Count | None = 1  # None: of a run alone one, or as many as there are, as is quicker by a short measurement
     fsdp: Count = 1  # devices among which parameters, averages and optimiser state are shared out
 
 
@@ -82,5 +82,10 @@ def alone_of(flat: Mapping[str, Any], k: int) -> dict[str, Any]:
 
 
 def devices_of(flat: Mapping[str, Any]) -> int:
-    """How many devices a config asks for."""
-    return int(flat["mesh.data"] * flat["mesh.fsdp"])
+    """How many devices a config asks for; where it leaves that open, at least."""
+    return int((flat["mesh.data"] or 1) * flat["mesh.fsdp"])
+
+
+def leaves_devices_open(flat: Mapping[str, Any]) -> bool:
+    """Whether it is to be measured how many devices share the batch of a run alone."""
+    return flat["mesh.data"] is None and flat["mesh.fsdp"] == 1 and flat["population.size"] == 1

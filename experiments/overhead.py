@@ -7,8 +7,8 @@ from pathlib import Path
 from dlvr_jax import check, config, runtime
 from dlvr_jax.benchmarks.overhead import measure
 from dlvr_jax.build import build
+from dlvr_jax.choose_form import devices_to_make, on_devices
 from dlvr_jax.schema import Between
-from dlvr_jax.sections import devices_of
 from experiments.command import arguments, main
 
 
@@ -19,9 +19,10 @@ def overhead(argv: Sequence[str]) -> None:
     parser.add_whole("--steps", Between(1, 1_000_000), default=4000, help="of each loop (default: 4000)")
     known, rest = parser.parse_known_args(argv)
     complete = check.complete(config.load(config.find(known.config)), config.flags(rest))
-    runtime.start(devices=devices_of(complete.flat))
+    runtime.start(devices=devices_to_make(complete.flat))
+    experiment, _ = on_devices(build(complete.flat))
     with tempfile.TemporaryDirectory() as folder:
-        for part in measure(build(complete.flat), known.steps, Path(folder)):
+        for part in measure(experiment, known.steps, Path(folder)):
             print(f"{part.name:24} {1000 * part.seconds_per_step:8.3f} ms a step  ratio {part.ratio:.3f}", flush=True)
 
 

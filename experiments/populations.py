@@ -14,7 +14,7 @@ from dlvr_jax import check, config, runtime
 from dlvr_jax.atomic_write import write_text
 from dlvr_jax.benchmarks.populations import measure
 from dlvr_jax.build import Experiment, build
-from dlvr_jax.choose_strategy import form_at_start
+from dlvr_jax.choose_form import form_at_start
 from dlvr_jax.reporting.tables import print_table
 from dlvr_jax.schema import Between
 from experiments.command import arguments, main

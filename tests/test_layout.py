@@ -18,7 +18,7 @@ FLOORS = (
         "dlvr_jax.loaded",
         "dlvr_jax.launch",
         "dlvr_jax.beginning",
-        "dlvr_jax.choose_strategy",
+        "dlvr_jax.choose_form",
         "dlvr_jax.members",
         "dlvr_jax.extract",
         "dlvr_jax.finish",

@@ -25,6 +25,8 @@ def get_config(arg: str = "") -> ConfigDict:
     config.train.eval_every = 1_000
     config.train.checkpoint_every = 1_000
 
+    config.mesh = ConfigDict(dict(data=None))  # one device or several, as is quicker
+
     config.optimizer.update(dict(name="adam", learning_rate=2e-3, clip_norm=1.0, schedule="cosine", warmup_steps=200))
 
     config.eval.batch_size = 32

@@ -6,7 +6,7 @@ from statistics import linear_regression, median
 
 from dlvr_jax.benchmarks.warm_step import Step, warm_step
 from dlvr_jax.build import Experiment
-from dlvr_jax.choose_strategy import form_at_start
+from dlvr_jax.choose_form import form_at_start
 from dlvr_jax.training.sharding import Placement
 
 

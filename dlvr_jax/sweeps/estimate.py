@@ -21,7 +21,7 @@ from dlvr_jax import check, config, runtime
 from dlvr_jax.atomic_write import write_text
 from dlvr_jax.benchmarks.cost import compiled_step, memory_of
 from dlvr_jax.build import Experiment, build
-from dlvr_jax.choose_strategy import remembered
+from dlvr_jax.choose_form import remembered
 from dlvr_jax.errors import UserError
 from dlvr_jax.sections import devices_of
 

@@ -1,10 +1,10 @@
-"""How a population is computed, by measuring: what is fastest depends on the operations and the device."""
+"""How a training is computed, by measuring: what is fastest depends on the operations and the device."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import jax
 
@@ -12,11 +12,13 @@ from dlvr_jax.data.batches import Batches
 from dlvr_jax.errors import lacks_memory
 from dlvr_jax.reporting.console import activity
 from dlvr_jax.sections import Strategy
+from dlvr_jax.tasks.task import State, Task
 from dlvr_jax.training.compiled import train_program
 from dlvr_jax.training.evaluation import Split
 from dlvr_jax.training.population import Population
 from dlvr_jax.training.sharding import Placement
 
+Key = TypeVar("Key")
 REPEATS = 5  # of a call of each
 MOST_UNROLLED = 16  # members on a device
 LONGEST = 60.0  # seconds of compiling that unrolling may take
@@ -74,17 +76,36 @@ def measure(
                 steps[form] = step
         if not steps:
             raise shortage
-        rounds = [{form: step() for form, step in steps.items()} for _ in range(REPEATS)]
-    return {form: median([seconds[form] for seconds in rounds]) / per_call for form in steps}
+        return _in_turn(steps, per_call)
 
 
-def _step(one: Population, per_call: int, state: Any, split: Split) -> Callable[[], float]:
+def measure_devices(
+    task: Task, counts: Sequence[int], per_call: int, state: State, batches: Batches
+) -> dict[int, float]:
+    """Seconds a step of a run alone whose batches so many devices share; as `measure` does."""
+    steps = {}
+    with activity() as show:
+        for count in counts:
+            show(f"measuring a step on {count} of {max(counts)} devices")
+            steps[count] = _step(task, per_call, state, Split.place(batches, Placement.over(count)))
+            steps[count]()  # which warms up
+        return _in_turn(steps, per_call)
+
+
+def _in_turn(steps: Mapping[Key, Callable[[], float]], per_call: int) -> dict[Key, float]:
+    """The median of a few calls of each."""
+    rounds = [{key: step() for key, step in steps.items()} for _ in range(REPEATS)]
+    return {key: median([seconds[key] for seconds in rounds]) / per_call for key in steps}
+
+
+def _step(one: Task, per_call: int, state: Any, split: Split) -> Callable[[], float]:
     """The compiled program; called, it gives the seconds that it takes."""
     sent = split.first_call(per_call, one.micro)
-    program = train_program(one, per_call, split.placement.state(state), split.resident, sent)
+    program = train_program(one, per_call, split.placement.state(state, one.micro), split.resident, sent)
 
     def step() -> float:
-        own = split.placement.state(jax.tree.map(lambda leaf: leaf.copy(), state))  # the program uses it up
+        copied = jax.tree.map(lambda leaf: leaf.copy(), state)  # the program uses it up
+        own = split.placement.state(copied, one.micro)
         jax.block_until_ready(own)
         started = time.perf_counter()
         jax.block_until_ready(program(own, split.resident, sent))
@@ -93,6 +114,6 @@ def _step(one: Population, per_call: int, state: Any, split: Split) -> Callable[
     return step
 
 
-def fastest(seconds: Mapping[Form, float]) -> Form:
+def fastest(seconds: Mapping[Key, float]) -> Key:
     """The one with the least time."""
     return min(seconds, key=seconds.__getitem__)

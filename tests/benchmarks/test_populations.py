@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dlvr_jax import choose_strategy
+from dlvr_jax import choose_form
 from experiments.populations import populations
 
 
@@ -13,7 +13,7 @@ def test_every_form_is_timed_beside_one_after_the_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "gain.json"
-    monkeypatch.setattr(choose_strategy, "_read", lambda path: None)  # not what an earlier test has measured
+    monkeypatch.setattr(choose_form, "_read", lambda path: None)  # not what an earlier test has measured
     tiny = "configs/ebm/rbm_digits.py:tiny"
     populations([tiny, "--members", "2", "--rounds", "1", "--out", str(out)])
     (row,) = json.loads(out.read_text())["rows"]

@@ -35,3 +35,16 @@ def test_other_data_are_refused(stopped: Path, call: Launch) -> None:
     done = call("train", TINY, "--workdir", stopped)
     assert done.returncode == 1
     assert "was trained on other data than these" in done.stderr and not (stopped / "summary.json").exists()
+
+
+def test_a_number_of_devices_that_was_measured_stays(call: Launch, tmp_path: Path) -> None:
+    command = ("train", TINY, "--workdir", tmp_path / "run", "--config.mesh.data=none")
+    begun = call(*command, "--until", "8")
+    assert begun.returncode == 0, begun.stderr
+    environment = json.loads((tmp_path / "run" / "environment.json").read_text())
+    fastest = min(environment["measured"], key=environment["measured"].__getitem__)
+    assert fastest.split()[0] == str(environment["form"]["devices"])
+    done = call(*command)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["guarantee"].startswith("bit-identical")
