@@ -33,7 +33,7 @@ def tiny(config: ConfigDict) -> ConfigDict:
         del config.train.epochs
     config.train.steps = 16
     config.eval.batch_size = 20
-    if "mesh" in config:
+    if "mesh" in config:  # a test's form does not depend on what was measured
         del config.mesh
     if "sample_every" in config.eval:
         config.eval.sample_every = 8

@@ -3,8 +3,7 @@
 import dataclasses
 import json
 import sys
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,56 +29,22 @@ def devices_to_make(flat: Mapping[str, Any]) -> int:
     return max(runtime.threads_at_hand() if chooses or leaves_devices_open(flat) else 1, devices_of(flat))
 
 
-def on_devices(experiment: Experiment) -> tuple[Experiment, dict[str, float]]:
-    """A run alone with its number of devices, and seconds a step of each number that was measured.
-
-    Where the config leaves it open, that is one, or as many as there are and share the batches evenly.
-    """
-    most = _most_devices(experiment) if leaves_devices_open(experiment.flat) else 1
-    if most == 1:
-        return experiment, {}
-    path = remembered("devices", experiment)
-    seconds = _read_devices(path)
-    if seconds is None:
-        task, per_call, batches = experiment.task, experiment.train.steps_per_call, experiment.training_batches()
-        state = initial_state(task, experiment.seed, experiment.hyper, experiment.example_batch)
-        seconds = measure_devices(task, (1, most), per_call, state, batches)
-        write_text(path, json.dumps(seconds) + "\n")
-    told = {"1 device": seconds[1], f"{most} devices": seconds[most]}
-    print("a step: " + _told(told), file=sys.stderr)
-    return dataclasses.replace(experiment, devices=fastest(seconds)), told
-
-
-def _most_devices(experiment: Experiment) -> int:
-    """How many of those at hand share the batches of training and of evaluation evenly."""
-    rows = (experiment.train.batch_size // experiment.train.accumulate, experiment.evaluation.batch_size)
-    counts = range(1, jax.local_device_count() + 1 if jax.process_count() == 1 else 2)
-    return max(count for count in counts if not any(number % count for number in rows))
-
-
-def _read_devices(path: Path) -> dict[int, float] | None:
-    """What was measured before; None where there is nothing that can be read."""
-    try:
-        return {int(count): float(seconds) for count, seconds in json.loads(path.read_text(encoding="utf-8")).items()}
-    except (OSError, ValueError, AttributeError, TypeError):
-        return None
-
-
 def form_of(experiment: Experiment, state: State) -> tuple[Form, dict[str, float]]:
-    """The form, and seconds a step of each that was measured."""
+    """The form of a population, and seconds a step of each that was measured."""
     named = experiment.population.strategy
     if named != "auto":
         return Form(named, experiment.devices), {}
-    path = remembered("forms", experiment)
-    seconds = _read(path)
-    if seconds is None:
-        tried = forms(experiment.population.size, experiment.devices, jax.local_device_count())
-        batches, per_call = experiment.training_batches(), experiment.train.steps_per_call
+    tried = forms(experiment.population.size, experiment.devices, jax.local_device_count())
+    batches, per_call = experiment.training_batches(), experiment.train.steps_per_call
+
+    def measured() -> dict[str, float]:
         seconds = measure(experiment.population_of, tried, per_call, state, batches)
-        write_text(path, json.dumps([asdict(form) | {"seconds": taken} for form, taken in seconds.items()]) + "\n")
-    told = {str(form): taken for form, taken in seconds.items()}
-    print(f"a step of {experiment.population.size} members: {_told(told)}", file=sys.stderr)
-    return fastest(seconds), told
+        return {str(form): taken for form, taken in seconds.items()}
+
+    seconds = _measured_once(remembered("forms", experiment), map(str, tried), measured)
+    print(f"a step of {experiment.population.size} members: {_listed(seconds)}", file=sys.stderr)
+    chosen = fastest(seconds)
+    return next(form for form in tried if str(form) == chosen), seconds
 
 
 def form_at_start(experiment: Experiment) -> Form:
@@ -89,8 +54,26 @@ def form_at_start(experiment: Experiment) -> Form:
     return form_of(experiment, state)[0]
 
 
-def _told(seconds: Mapping[str, float]) -> str:
-    return ", ".join(f"{form} {1000 * taken:.3g} ms" for form, taken in seconds.items())
+def on_devices(experiment: Experiment, state: State | None = None) -> tuple[Experiment, dict[str, float]]:
+    """A run alone with its number of devices, and seconds a step of each number that was measured.
+
+    Where the config leaves it open, that is one, or the most at hand that share the batches evenly. `state`: the first,
+    where it is there already.
+    """
+    most = _most_devices(experiment) if leaves_devices_open(experiment.flat) else 1
+    if most == 1:
+        return experiment, {}
+    tried = {_named(count): count for count in (1, most)}
+    task, per_call = experiment.task, experiment.train.steps_per_call
+
+    def measured() -> dict[str, float]:
+        first = state or initial_state(task, experiment.seed, experiment.hyper, experiment.example_batch)
+        seconds = measure_devices(task, (1, most), per_call, first, experiment.training_batches())
+        return {_named(count): taken for count, taken in seconds.items()}
+
+    seconds = _measured_once(remembered("devices", experiment), tried, measured)
+    print(f"a step: {_listed(seconds)}", file=sys.stderr)
+    return dataclasses.replace(experiment, devices=tried[fastest(seconds)]), seconds
 
 
 def remembered(what: str, experiment: Experiment) -> Path:
@@ -104,10 +87,28 @@ def remembered(what: str, experiment: Experiment) -> Path:
     return runtime.cache_folder() / what / f"{config.fingerprint({**kept, **config.flatten(where)})[:16]}.json"
 
 
-def _read(path: Path) -> dict[Form, float] | None:
-    """What was measured before; None where there is nothing that can be read."""
+def _named(count: int) -> str:
+    return f"{count} device" + "s" * (count > 1)
+
+
+def _most_devices(experiment: Experiment) -> int:
+    """How many of those at hand share the batches of training and of evaluation evenly."""
+    rows = (experiment.train.batch_size // experiment.train.accumulate, experiment.evaluation.batch_size)
+    return max(count for count in range(1, jax.local_device_count() + 1) if not any(number % count for number in rows))
+
+
+def _measured_once(path: Path, names: Iterable[str], measured: Callable[[], dict[str, float]]) -> dict[str, float]:
+    """Seconds by name: as they were remembered, some of these names and no other, or measured and remembered now."""
     try:
-        kept: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
-        return {Form(one["strategy"], one["devices"]): float(one["seconds"]) for one in kept} or None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+        kept = {name: float(taken) for name, taken in json.loads(path.read_text(encoding="utf-8")).items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        kept = {}
+    if kept and kept.keys() <= set(names):
+        return kept
+    seconds = measured()
+    write_text(path, json.dumps(seconds) + "\n")
+    return seconds
+
+
+def _listed(seconds: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {1000 * taken:.3g} ms" for name, taken in seconds.items())

@@ -74,6 +74,8 @@ def _members(flat: Mapping[str, Any], examples: int | None) -> Iterator[str]:
     if size > 1 and size % devices:
         low, high = nearest_multiples(size, devices)
         yield f"population.size = {size} does not split over {devices} devices; use {low} or {high}"
+    if flat["mesh.data"] is None and (flat["mesh.fsdp"] or 1) > 1:
+        yield f"mesh.data: must be a number beside mesh.fsdp = {flat['mesh.fsdp']}"
     if size > 1 and (flat["mesh.fsdp"] or 1) > 1:
         yield f"mesh.fsdp = {flat['mesh.fsdp']}: each member of a population is whole on its device; use mesh.data"
 

@@ -128,6 +128,8 @@ def _part(flat: Mapping[str, Any], count: int) -> int:
     if flat["population.size"] > 1:
         size = flat["population.size"]
         raise UserError(f"population.size = {size}: members are trained by one process; unset DLVR_COORDINATOR")
+    if flat["mesh.data"] is None:
+        raise UserError(f"mesh.data = none: {count} processes need a number, that of all their devices")
     devices = devices_of(flat)
     if devices % count:
         low, high = nearest_multiples(devices, count)
@@ -240,7 +242,7 @@ def _formed(
         return dataclasses.replace(experiment, devices=task.devices), task, measured
     if recorded is not None and leaves_devices_open(experiment.flat):
         return dataclasses.replace(experiment, devices=recorded["form"]["devices"]), experiment.task, {}
-    experiment, seconds = on_devices(experiment)
+    experiment, seconds = on_devices(experiment, state)
     return experiment, experiment.task, {"measured": seconds} if seconds else {}
 
 

@@ -1,5 +1,7 @@
 """From a run folder back to the objects that it was made with: by its own record, not its config file."""
 
+import dataclasses
+
 import jax
 import numpy as np
 
@@ -8,7 +10,7 @@ from dlvr_jax.build import Experiment, build
 from dlvr_jax.errors import UserError
 from dlvr_jax.reporting.console import warn
 from dlvr_jax.run import Run
-from dlvr_jax.sections import devices_of
+from dlvr_jax.sections import devices_of, leaves_devices_open
 from dlvr_jax.tasks.task import Task, evaluated
 from dlvr_jax.training.checkpoint import restore, steps
 from dlvr_jax.training.population import stacked
@@ -56,8 +58,12 @@ def experiment_of(run: Run, population: bool = False) -> Experiment:
     if (complete.flat["population.size"] > 1) != population:
         what = "is no population" if population else f"is a population; ./launch.sh extract {run.path} --member N first"
         raise UserError(f"{run.path} {what}")
-    runtime.start(run.environment["cpu"]["threads"], devices_of(complete.flat))
+    chosen = leaves_devices_open(complete.flat)
+    devices = run.environment["form"]["devices"] if chosen else devices_of(complete.flat)
+    runtime.start(run.environment["cpu"]["threads"], devices)
     experiment = build(complete.flat)
+    if chosen:  # here there may be fewer
+        experiment = dataclasses.replace(experiment, devices=devices if devices <= jax.device_count() else 1)
     refuse_other_data(run, experiment)
     return experiment
 

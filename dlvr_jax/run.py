@@ -32,6 +32,7 @@ KEYS: Mapping[str, Mapping[str, type]] = {  # what is read of them, by dotted na
     },
     "environment.json": {
         **{"command": str, "versions": dict, "device": dict, "cpu": dict, "flags": dict, "git": dict, "form": dict},
+        **{"form.devices": int},
         **{"data": str, "resumed": list},
         **{"device.platform": str, "device.kind": str, "device.count": int, "cpu.model": str, "cpu.threads": int},
         **{"git.commit": str, "git.dirty": bool},
@@ -43,7 +44,7 @@ KEYS: Mapping[str, Mapping[str, type]] = {  # what is read of them, by dotted na
 }
 
 
-FORM: Mapping[str, type] = {"form.strategy": str, "form.devices": int}  # of a population
+FORM: Mapping[str, type] = {"form.strategy": str}  # of a population
 EMPTY: Mapping[str, Any] = {"from": None, "git": {}}  # what may stand there in the place of all that
 
 

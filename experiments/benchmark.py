@@ -26,6 +26,7 @@ from dlvr_jax.reporting import speed
 from dlvr_jax.reporting.speed_file import kept
 from dlvr_jax.reporting.tables import print_table
 from dlvr_jax.schema import Between
+from dlvr_jax.sections import leaves_devices_open
 from experiments.command import arguments, main
 
 # A net of each kind; on an accelerator two large ones more.
@@ -77,7 +78,9 @@ def benchmark(argv: Sequence[str]) -> None:
     peer = _python_with_torch() if known.against else None
     accelerated = _backend() != "cpu"
     wanted: dict[str, dict[str, str]] = {name: {} for name in known.configs} or ((LARGE if accelerated else {}) | SMALL)
-    flags = {name: _flags(name, own | given, bool(known.against)) for name, own in wanted.items()}
+    compared = bool(known.against)
+    flags = {name: _flags(name, own | given, compared) for name, own in wanted.items()}
+    flags = {name: _on_devices(name, own, compared and accelerated) for name, own in flags.items()}  # a peer has one
     size, tell = 8192 if accelerated else 2048, partial(print, file=sys.stderr, flush=True)
     threads = runtime.threads_at_hand()
     settings = Settings(known.rounds, peer, threads, size, known.prepare, tell, known.profile)
@@ -86,7 +89,7 @@ def benchmark(argv: Sequence[str]) -> None:
     faults = []
     with (
         _ended_by_sigterm(),
-        kept(known.out, command, flags, bool(known.against), tell) as keep,
+        kept(known.out, command, flags, compared, tell) as keep,
         contextlib.closing(measured(flags, settings)) as all_found,
     ):
         for name, found in all_found:
@@ -123,6 +126,17 @@ def _flags(name: str, given: Mapping[str, str], compared: bool) -> dict[str, str
     complete = check.complete(config.load(config.find(name)), dict(given))
     plain = plain_flags(complete.flat) if compared else {}
     return {**plain, **given}
+
+
+def _on_devices(name: str, flags: Mapping[str, str], one: bool) -> dict[str, str]:
+    """With the number of devices, where the config leaves it open: one, or as is quicker."""
+    if not leaves_devices_open(check.complete(config.load(config.find(name)), dict(flags)).flat):
+        return dict(flags)
+    given = [f"--config.{key}={value}" for key, value in flags.items()]
+    asked = [sys.executable, "-m", "dlvr_jax.benchmarks.devices", name, *given]
+    answer = None if one else subprocess.run(asked, capture_output=True, check=False, text=True)
+    found = "1" if answer is None or answer.returncode else answer.stdout.strip()  # what fails is told by its row
+    return {**flags, "mesh.data": found}
 
 
 def _python_with_torch() -> str:

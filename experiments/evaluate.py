@@ -33,7 +33,7 @@ def evaluate(argv: Sequence[str]) -> int:
     for name, value in metrics.items():
         print(f"{name:<{width}}  {value!r}")
     if known.split == "test":
-        _compare(run, int(training.state.step), metrics)
+        _compare(run, experiment.devices, int(training.state.step), metrics)
     return 0
 
 
@@ -46,7 +46,7 @@ def _metrics(experiment: Experiment, training: Training, name: str) -> dict[str,
     return {f"{name}/{metric}": value for metric, value in found.items()}
 
 
-def _compare(run: Run, step: int, metrics: dict[str, float]) -> None:
+def _compare(run: Run, devices: int, step: int, metrics: dict[str, float]) -> None:
     """Says whether these are the summary's figures; if not, the first that differs and why it may."""
     summary = run.summary()
     if summary is None or summary["step"] != step:
@@ -58,7 +58,7 @@ def _compare(run: Run, step: int, metrics: dict[str, float]) -> None:
         print("equal to the summary")
         return
     print(f"{len(found)} differ from the summary, first {found[0].place}: {found[0].first!r} there")
-    now = {**runtime.environment(), "form": run.environment["form"]}
+    now = {**runtime.environment(), "form": {**run.environment["form"], "devices": devices}}
     for change in guarantee.differences(run.environment, now):
         console.warn(f"another environment: {change}")
 

@@ -38,13 +38,14 @@ LENET, LSTM, GPT = (
     for name in ("cnn/lenet5_fashion_mnist", "modern_rnn/lstm_shakespeare_1m", "transformer/gpt_shakespeare_1m")
 )
 NARROW = {"model.width": "128", "model.num_heads": "4", "model.layers": "2", "train.batch_size": "4"}
+ONE = {"mesh.data": "1"}  # of several devices each would have its own slope
 AXES = (
     Axis(LENET, "train.batch_size", ("32", "64", "128", "256", "512"), {}),
-    Axis(LSTM, "train.batch_size", ("8", "16", "32", "64", "128"), {}),
-    Axis(LSTM, "model.features", ("64", "128", "256", "512"), {}),
-    Axis(LSTM, "model.layers", ("1", "2", "4", "8"), {"model.features": "128"}),
-    Axis(LSTM, "data.length", ("16", "32", "64", "128"), {"model.features": "128"}),
-    Axis(LSTM, "population.size", ("1", "2", "4", "8", "16"), {"model.features": "64", "model.layers": "1"}),
+    Axis(LSTM, "train.batch_size", ("8", "16", "32", "64", "128"), ONE),
+    Axis(LSTM, "model.features", ("64", "128", "256", "512"), ONE),
+    Axis(LSTM, "model.layers", ("1", "2", "4", "8"), ONE | {"model.features": "128"}),
+    Axis(LSTM, "data.length", ("16", "32", "64", "128"), ONE | {"model.features": "128"}),
+    Axis(LSTM, "population.size", ("1", "2", "4", "8", "16"), ONE | {"model.features": "64", "model.layers": "1"}),
     Axis(GPT, "train.batch_size", ("2", "4", "8", "16"), NARROW),
     Axis(GPT, "model.width", ("64", "128", "256", "512"), NARROW),
     Axis(GPT, "model.layers", ("1", "2", "4", "8"), NARROW),

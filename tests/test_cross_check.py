@@ -34,6 +34,8 @@ def test_batches_split_over_all_devices_of_a_mesh() -> None:
     assert fault == "train.batch_size = 16 does not split over 6 devices; use 12 or 18"
     (fault,) = cross_faults({"mesh.data": 2, "mesh.fsdp": 2, "population.size": 4}, None)
     assert fault == "mesh.fsdp = 2: each member of a population is whole on its device; use mesh.data"
+    (fault,) = cross_faults({"mesh.data": None, "mesh.fsdp": 2, "train.batch_size": 16, "eval.batch_size": 12}, None)
+    assert fault == "mesh.data: must be a number beside mesh.fsdp = 2"
 
 
 def test_what_needs_a_wrong_key_is_not_looked_at() -> None:

@@ -21,7 +21,7 @@ def test_an_absent_commit_and_origin_are_no_damage(tmp_path: Path) -> None:
 def test_a_population_without_a_strategy_is_damaged(tmp_path: Path) -> None:
     run = made_up_run(tmp_path / "run", displays={})
     run.write("config.json", record() | {"config": CONFIG | {"population": {"size": 2}}})
-    for form in ({}, {"strategy": 3}):
+    for form in ({"devices": 1}, {"devices": 1, "strategy": 3}):
         run.write("environment.json", {**ENVIRONMENT, "form": form})
         with pytest.raises(UserError, match=r"environment.json is damaged at form.strategy; restore it"):
             run.environment  # noqa: B018

@@ -10,9 +10,9 @@ What counts, a multiply-add as two:
 
 What does not: moving, choosing, comparing and converting numbers, whole numbers (random bits too), sorting.
 
-Of a `while`, whose length is unknown, one turn counts; of a `cond`, the dearest branch, and where branches are for
-platforms, that of all others. `lax.fori_loop` with fixed
-bounds and `lax.map` are scans. Matrix factorisations count as one operation a number made, far too few.
+Of a `while`, whose length is unknown, one turn counts; of a `cond`, the dearest branch, and of
+`lax.platform_dependent`, the default. `lax.fori_loop` with fixed bounds and `lax.map` are scans. Matrix factorisations
+count as one operation a number made, far too few.
 """
 
 import math
@@ -79,7 +79,7 @@ def _count_one(equation: Any) -> int:
         return 0
     if name == "scan":
         return parts["length"] * _count(parts["jaxpr"].jaxpr)
-    if name == "cond" and parts.get("branches_platforms"):  # `lax.platform_dependent`: the plain form comes last
+    if name == "cond" and parts.get("branches_platforms"):  # the last one is the default
         return _count(parts["branches"][-1].jaxpr)
     if name == "cond":
         return max(_count(branch.jaxpr) for branch in parts["branches"])

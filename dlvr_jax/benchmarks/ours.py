@@ -23,9 +23,9 @@ from dlvr_jax.benchmarks.problem_folder import write_problem
 from dlvr_jax.benchmarks.process import own_stdout, run, seconds_since_start, serve
 from dlvr_jax.benchmarks.profile import most_expensive, trace
 from dlvr_jax.build import Experiment, build
-from dlvr_jax.choose_form import devices_to_make, on_devices
 from dlvr_jax.data.builders.made_up import made_up_like
 from dlvr_jax.run import Run
+from dlvr_jax.sections import devices_of
 from dlvr_jax.training.checkpoint import Checkpoints
 from dlvr_jax.training.compiled import initial_state, predict_program, train_program
 from dlvr_jax.training.evaluation import Split
@@ -200,10 +200,9 @@ def main(folder: str, name: str, *flags: str) -> None:
     """Answers a line "train 10" by what that method of `Ours` gives, and so on, until stdin ends."""
     out = own_stdout()
     complete = check.complete(config.load(config.find(name)), config.flags(flags))
-    runtime.start(devices=devices_to_make(complete.flat))
+    runtime.start(devices=devices_of(complete.flat))
     jax.config.update("jax_enable_compilation_cache", False)
-    experiment, _ = on_devices(measurable(complete))
-    ours = Ours(experiment, Path(folder))
+    ours = Ours(measurable(complete), Path(folder))
     write_problem(ours.folder, ours.experiment, ours.first_state(), ours.first_batch)
     commands: dict[str, Callable[..., Any]] = {
         command: getattr(ours, command)

@@ -2,7 +2,8 @@
 
 Eigen's convolution is a product of matrices as wide as there are maps: of one to a dozen most of each vector register
 is idle. So neighbouring columns of a picture become maps of one wider column, and the kernel makes several columns of
-the result at a time. Its places that no window reaches are zero: up to 1.7 times the multiplications, in half the time.
+the result at a time. Its places that no window reaches are zero, which is more to multiply (1.6 times for LeNet-5's
+windows of 5 columns by blocks of 4) in a fraction of the time.
 """
 
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ class ColumnBlocks:
         if window == 1 or inputs > MOST_INPUTS or outputs > MOST_OUTPUTS:
             return 1
         columns = 8 if inputs * outputs < 4 else 4 if inputs * outputs < 48 else 2
-        return max(1, columns // self.stride)
+        return max(1, min(columns // self.stride, self._width))
 
     @property
     def gain(self) -> bool:
@@ -88,7 +89,7 @@ class ColumnBlocks:
     @property
     def _width(self) -> int:
         """Columns of the result."""
-        return (self.picture[2] + sum(self.pad) - self.kernel[1]) // self.stride + 1
+        return max(0, (self.picture[2] + sum(self.pad) - self.kernel[1]) // self.stride + 1)
 
     @property
     def _results(self) -> int:

@@ -26,7 +26,7 @@ from dlvr_jax.layers.column_blocks import ColumnBlocks
 
 Shape = tuple[int, ...]
 Strides = tuple[int, ...]
-Form = Callable[[Array, Array], Array]
+Bilinear = Callable[[Array, Array], Array]
 Pads = tuple[tuple[int, int], ...]  # zeroes before and behind, of rows and of columns
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
@@ -117,7 +117,7 @@ def _correlate(x: Array, y: Array, strides: Strides, pads: Pads, shape: Shape) -
     return kernel.transpose(1, 2, 0, 3)
 
 
-def _quicker(gain: bool, plain: Form, by_blocks: Form, left: Array, right: Array) -> Array:
+def _quicker(gain: bool, plain: Bilinear, by_blocks: Bilinear, left: Array, right: Array) -> Array:
     """By blocks where they gain. The program names the plain form as well, by which operations are counted."""
     if not gain:
         return plain(left, right)

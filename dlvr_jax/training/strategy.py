@@ -7,6 +7,7 @@ from statistics import median
 from typing import Any, TypeVar, get_args
 
 import jax
+from jax.errors import JaxRuntimeError
 
 from dlvr_jax.data.batches import Batches
 from dlvr_jax.errors import lacks_memory
@@ -18,7 +19,8 @@ from dlvr_jax.training.evaluation import Split
 from dlvr_jax.training.population import Population
 from dlvr_jax.training.sharding import Placement
 
-Key = TypeVar("Key")
+Way = TypeVar("Way")  # to compute a training: a form, or a number of devices
+Step = Callable[[], float]  # takes a step, or those of a call, and gives the seconds
 REPEATS = 5  # of a call of each
 MOST_UNROLLED = 16  # members on a device
 LONGEST = 60.0  # seconds of compiling that unrolling may take
@@ -54,7 +56,7 @@ def measure(
     form for which there is too little memory is left out.
     """
     splits = {count: Split.place(batches, Placement.over(count, members=True)) for count in {f.devices for f in tried}}
-    steps: dict[Form, Callable[[], float]] = {}
+    steps: dict[Form, Step | JaxRuntimeError] = {}
     compiling: dict[Form, float] = {}
     with activity() as show:
         for number, form in enumerate(tried, start=1):
@@ -64,42 +66,36 @@ def measure(
                 continue
             show(f"measuring how to compute {one.size} members, {number} of {len(tried)}: {form}")
             started = time.perf_counter()
-            try:
-                step = _step(one, per_call, state, splits[form.devices])
-                compiling[form] = time.perf_counter() - started
-                step()  # which warms up
-            except jax.errors.JaxRuntimeError as error:
-                if not lacks_memory(error):
-                    raise
-                shortage = error
-            else:
-                steps[form] = step
-        if not steps:
-            raise shortage
+            steps[form] = _warm_step(one, per_call, state, splits[form.devices])
+            compiling[form] = time.perf_counter() - started
         return _in_turn(steps, per_call)
 
 
 def measure_devices(
     task: Task, counts: Sequence[int], per_call: int, state: State, batches: Batches
 ) -> dict[int, float]:
-    """Seconds a step of a run alone whose batches so many devices share; as `measure` does."""
-    steps = {}
+    """Seconds a step of a run alone whose batches so many devices share; otherwise as `measure`."""
+    steps: dict[int, Step | JaxRuntimeError] = {}
     with activity() as show:
         for count in counts:
             show(f"measuring a step on {count} of {max(counts)} devices")
-            steps[count] = _step(task, per_call, state, Split.place(batches, Placement.over(count)))
-            steps[count]()  # which warms up
+            steps[count] = _warm_step(task, per_call, state, Split.place(batches, Placement.over(count)))
         return _in_turn(steps, per_call)
 
 
-def _in_turn(steps: Mapping[Key, Callable[[], float]], per_call: int) -> dict[Key, float]:
-    """The median of a few calls of each."""
-    rounds = [{key: step() for key, step in steps.items()} for _ in range(REPEATS)]
-    return {key: median([seconds[key] for seconds in rounds]) / per_call for key in steps}
+def _warm_step(one: Task, per_call: int, state: Any, split: Split) -> Step | JaxRuntimeError:
+    """The compiled program, after a first call, or why there is too little memory for it."""
+    try:
+        step = _step(one, per_call, state, split)
+        step()
+    except JaxRuntimeError as error:
+        if not lacks_memory(error):
+            raise
+        return error
+    return step
 
 
-def _step(one: Task, per_call: int, state: Any, split: Split) -> Callable[[], float]:
-    """The compiled program; called, it gives the seconds that it takes."""
+def _step(one: Task, per_call: int, state: Any, split: Split) -> Step:
     sent = split.first_call(per_call, one.micro)
     program = train_program(one, per_call, split.placement.state(state, one.micro), split.resident, sent)
 
@@ -114,6 +110,20 @@ def _step(one: Task, per_call: int, state: Any, split: Split) -> Callable[[], fl
     return step
 
 
-def fastest(seconds: Mapping[Key, float]) -> Key:
+def _in_turn(steps: Mapping[Way, Step | JaxRuntimeError], per_call: int) -> dict[Way, float]:
+    """The median of a few calls of each that there is room for.
+
+    Raises:
+        JaxRuntimeError: there is none.
+    """
+    short = [step for step in steps.values() if isinstance(step, JaxRuntimeError)]
+    able = {way: step for way, step in steps.items() if not isinstance(step, JaxRuntimeError)}
+    if not able:
+        raise short[-1]
+    rounds = [{way: step() for way, step in able.items()} for _ in range(REPEATS)]
+    return {way: median([seconds[way] for seconds in rounds]) / per_call for way in able}
+
+
+def fastest(seconds: Mapping[Way, float]) -> Way:
     """The one with the least time."""
     return min(seconds, key=seconds.__getitem__)

@@ -1,5 +1,7 @@
 """Operations by formula, and convolutions against XLA's own count."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -56,6 +58,11 @@ def test_convolutions_as_xla_counts_them(options) -> None:
     image, kernel = jnp.zeros((2, 9, 9, 6)), jnp.zeros((3, 3, 6 // options.get("groups", 1), 6))
     lowered = jax.jit(convolution(**options)).lower(image, kernel)
     assert flops(convolution(**options), image.shape, kernel.shape) == lowered.cost_analysis()["flops"]
+
+
+def test_of_what_depends_on_the_platform_the_default_counts() -> None:
+    either = partial(jax.lax.platform_dependent, cpu=lambda x: jnp.tanh(jnp.tanh(x)), default=jnp.tanh)
+    assert flops(either, (4, 5)) == 20
 
 
 def test_elementwise_operations_and_reductions() -> None:

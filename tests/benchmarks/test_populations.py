@@ -13,7 +13,7 @@ def test_every_form_is_timed_beside_one_after_the_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "gain.json"
-    monkeypatch.setattr(choose_form, "_read", lambda path: None)  # not what an earlier test has measured
+    monkeypatch.setattr(choose_form, "remembered", lambda *_: tmp_path / "forms.json")  # not by an earlier test
     tiny = "configs/ebm/rbm_digits.py:tiny"
     populations([tiny, "--members", "2", "--rounds", "1", "--out", str(out)])
     (row,) = json.loads(out.read_text())["rows"]

@@ -1,5 +1,7 @@
 """Group norm: its definition, PyTorch's, and its gradient."""
 
+from functools import partial
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -58,6 +60,20 @@ def test_values_and_all_gradients_are_those_of_flax(groups: int) -> None:
 
     found, other = both(GroupNorm(groups)), both(nn.GroupNorm(groups, epsilon=1e-5))
     jax.tree.map(lambda one, two: np.testing.assert_allclose(one, two, **CLOSE), found, other)
+
+
+def test_the_second_order_and_members_of_a_population_are_those_of_flax() -> None:
+    def penalty(module: nn.Module, scale):
+        def size(x):
+            return (module.apply({"params": {"scale": scale, "bias": BIAS}}, x) ** 2).sum()
+
+        return (jax.grad(size)(X) ** 2).sum()
+
+    scales = jnp.stack([SCALE, -2 * SCALE])
+    found, other = (
+        jax.vmap(jax.grad(partial(penalty, module)))(scales) for module in (GroupNorm(3), nn.GroupNorm(3, epsilon=1e-5))
+    )
+    np.testing.assert_allclose(found, other, rtol=1e-4, atol=1e-2)  # sums of order 1000
 
 
 def test_a_constant_image_stays_finite() -> None:

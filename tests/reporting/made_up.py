@@ -23,7 +23,7 @@ ENVIRONMENT = {
     "cpu": {"model": "a CPU", "threads": 2},
     "flags": {},
     "git": {"commit": "69cf386", "dirty": False},
-    "form": {"members": 1},
+    "form": {"kind": "solo", "devices": 1},
     "data": "0" * 64,
     "resumed": [],
 }

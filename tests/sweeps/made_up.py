@@ -58,10 +58,8 @@ def finish(run: Run, record: dict, job: Job, judge: Judge, value: Value, seconds
     run.write("config.json", record)
     values = [value(member) for member in job.members]
     many = len(values) > 1
-    form = (
-        {"kind": "population", "members": len(values), "strategy": "vmap", "devices": 1} if many else {"kind": "solo"}
-    )
-    run.write("environment.json", {**ENVIRONMENT, "form": form})
+    form = {"kind": "population", "members": len(values), "strategy": "vmap"} if many else {"kind": "solo"}
+    run.write("environment.json", {**ENVIRONMENT, "form": {**form, "devices": 1}})
     for step in (8, 16, 24):
         for k, reached in enumerate(values):
             now = (float("nan") if reached is None else reached) * (
