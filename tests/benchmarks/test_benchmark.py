@@ -29,10 +29,13 @@ def test_a_config_is_measured_and_its_figures_kept(tmp_path, capsys, monkeypatch
     monkeypatch.setattr("dlvr_jax.benchmarks.row.LOOP_SECONDS", 0.1)
     monkeypatch.setenv("COLUMNS", "300")  # no name of an operation is broken
     out = tmp_path / "speed.json"
-    benchmark([MOONS, "--rounds", "2", "--out", str(out), "--profile", str(tmp_path / "profile")])
+    monkeypatch.setenv("DLVR_CACHE", str(tmp_path / "cache"))  # where nothing is remembered yet
+    given = ["--rounds", "2", "--profile", str(tmp_path / "profile"), "--config.mesh.data=none"]
+    benchmark([MOONS, *given, "--out", str(out)])
     found = json.loads(out.read_text())
     assert {"device", "versions", "cpu", "date", "command"} <= set(found)
     (row,) = found["rows"]
+    assert row["flags"]["mesh.data"] in ("1", "2", "4", "8") and row["compile_seconds"] > 0.1  # it is compiled anew
     assert set(row) >= KEYS | {"compile_seconds", "loop_overhead", "input_seconds", "checkpoint_stall_seconds"}
     assert 0 < row["seconds_per_step_p10"] <= row["seconds_per_step"] <= row["seconds_per_step_p90"]
     assert row["utilisation"] == pytest.approx(row["flops_per_step"] / row["seconds_per_step"] / row["measured_peak"])
