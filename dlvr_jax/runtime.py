@@ -17,6 +17,7 @@ from jax._src import lru_cache
 from jax.extend.core import ClosedJaxpr
 
 from dlvr_jax.atomic_write import write_bytes
+from dlvr_jax.equations import equations
 from dlvr_jax.errors import UserError, said
 
 PACKAGES = (
@@ -35,6 +36,8 @@ PACKAGES = (
     "sacrebleu",
     "tokenizers",
 )
+SUMS_AND_PRODUCTS = "LIBRARY_FUSION_TYPE_REDUCE,LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"  # for YNNPACK
+LARGE_SUM = 2**19  # numbers
 FLAGS = ("XLA_", "JAX_", "LIBTPU_INIT_ARGS", "NVIDIA_TF32_OVERRIDE")  # beginnings of variables that decide bits
 NO_FLAGS = ("JAX_COMPILATION_CACHE", "JAX_PERSISTENT_CACHE", "XLA_PYTHON_CLIENT_")  # caches, and who gets memory
 
@@ -113,8 +116,8 @@ def compiler_options(program: ClosedJaxpr, runs_once: bool = False, several_devi
     On CPUs one that runs once is compiled fast rather than well: for each random array LLVM's last level takes a second
     more, and the numbers are the same.
 
-    There jax 0.12 uses YNNPACK, which is up to 1.3 times slower than Eigen for the gradients of convolutions; older
-    versions have no such choice. oneDNN is faster still, but its programs cannot be kept in the compilation cache.
+    There jax 0.12 uses YNNPACK, which is up to 1.3 times slower than Eigen for the gradients of convolutions and faster
+    for large sums; older versions have no such choice. oneDNN's programs cannot be kept in the compilation cache.
     """
     newest = tuple(int(part) for part in jax.__version__.split(".")[:2]) >= (0, 12)
     if jax.default_backend() != "cpu":
@@ -122,9 +125,11 @@ def compiler_options(program: ClosedJaxpr, runs_once: bool = False, several_devi
         return {"xla_gpu_enable_latency_hiding_scheduler": True} if hides else {}
     if runs_once:
         return {"xla_backend_optimization_level": 1}
-    if not newest or "conv_general_dilated" not in str(program):
+    operations = list(equations(program))
+    if not newest or all(one.primitive.name != "conv_general_dilated" for one in operations):
         return {}
-    return {"xla_cpu_experimental_ynn_fusion_type": ""}
+    large = any(one.primitive.name == "reduce_sum" and one.invars[0].aval.size >= LARGE_SUM for one in operations)
+    return {"xla_cpu_experimental_ynn_fusion_type": SUMS_AND_PRODUCTS if large else ""}
 
 
 def command() -> str:

@@ -54,3 +54,27 @@ def test_what_several_gpus_send_is_on_its_way_while_they_compute(monkeypatch: py
     assert options and runtime.compiler_options(program) == {}
     monkeypatch.undo()
     jax.jit(jax.numpy.sin).lower(1.0).compile(options)  # an option that this version of JAX does not know is an error
+
+
+LAYOUT = ("NHWC", "HWIO", "NHWC")
+NEWEST = pytest.mark.skipif(
+    jax.default_backend() != "cpu" or tuple(map(int, jax.__version__.split(".")[:2])) < (0, 12), reason="no such choice"
+)
+
+
+def convolved(shape: tuple[int, ...]):
+    """A convolution inside a call, and the sum of what it gives."""
+    kernel = jax.numpy.ones((3, 3, 1, 8))
+    convolve = jax.jit(lambda x: jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=LAYOUT))
+    return (lambda x: convolve(x).sum()), jax.numpy.ones(shape)
+
+
+@NEWEST
+def test_ynnpack_takes_large_sums_beside_convolutions_and_no_convolution() -> None:
+    function, x = convolved((64, 32, 32, 1))
+    options = runtime.compiler_options(jax.make_jaxpr(function)(x))
+    assert options == {"xla_cpu_experimental_ynn_fusion_type": runtime.SUMS_AND_PRODUCTS}
+    assert float(jax.jit(function).lower(x).compile(options)(x)) == pytest.approx(float(function(x)), rel=1e-5)
+    small, few = convolved((1, 8, 8, 1))
+    assert runtime.compiler_options(jax.make_jaxpr(small)(few)) == {"xla_cpu_experimental_ynn_fusion_type": ""}
+    assert runtime.compiler_options(jax.make_jaxpr(jax.numpy.sum)(jax.numpy.ones(2**20))) == {}

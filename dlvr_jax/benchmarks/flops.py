@@ -16,11 +16,13 @@ count as one operation a number made, far too few.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Jaxpr
+
+from dlvr_jax.equations import subprograms
 
 # Floating-point numbers come out, but nothing is computed.
 _FREE = frozenset(
@@ -85,17 +87,8 @@ def _count_one(equation: Any) -> int:
         return max(_count(branch.jaxpr) for branch in parts["branches"])
     if name == "shard_map":  # its body sees one device's share
         return parts["mesh"].size * _count(parts["jaxpr"])
-    inner = list(_inner(parts.values()))
+    inner = list(subprograms(parts.values()))
     return sum(map(_count, inner)) if inner else _made(equation)
-
-
-def _inner(parts: Any) -> Iterator[Jaxpr]:
-    """The programs inside an equation: a call, `jit`, `remat`, custom derivatives, a `while` (condition and body)."""
-    for part in parts:
-        if isinstance(part, ClosedJaxpr):
-            yield part.jaxpr
-        elif isinstance(part, Jaxpr):
-            yield part
 
 
 def _made(equation: Any) -> int:
