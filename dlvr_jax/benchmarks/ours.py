@@ -171,7 +171,7 @@ class Ours:
         batch = self.first_batch
         if self.experiment.task.micro > 1:
             batch = {name: leaf[0] for name, leaf in batch.items()}
-        return jax.device_put(batch)
+        return jax.device_put(self.placement.rows(batch))
 
 
 def measurable(complete: Any) -> Experiment:
