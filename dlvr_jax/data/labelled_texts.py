@@ -9,7 +9,7 @@ from dlvr_jax.data.array_files import Arrays
 from dlvr_jax.data.padding import padded
 from dlvr_jax.data.prepared import Prepared
 from dlvr_jax.data.sources import Feature, Source, Spec
-from dlvr_jax.data.words import Words, split_words
+from dlvr_jax.data.words import RECIPE, Words, split_words
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def labelled_texts(
     def arrays() -> dict[str, Arrays]:
         return {split: _encoded(texts, tokenizer, max_length) for split, texts in read().items()}
 
-    return Prepared(spec, arrays, f"{max_length}_{vocab_size}", version)
+    return Prepared(spec, arrays, f"{max_length}_{vocab_size}_{RECIPE}", version)
 
 
 def _encoded(texts: list[Labelled], tokenizer: Words, max_length: int) -> Arrays:

@@ -23,6 +23,8 @@ from dlvr_jax.errors import UserError
 BEGIN, END, UNKNOWN = range(PADDING + 1, 4)
 SPECIALS = ("<padding>", "<begin>", "<end>", "<unknown>")
 
+WORDS = r"\w+|[^\w\s]"  # words and punctuation marks
+
 Pair = tuple[str, str]  # source and target
 
 
@@ -58,9 +60,9 @@ class LearnedLater:
         return self.learn()
 
 
-def listed(tokens: Iterable[str], separator: str = " ") -> Listed:
+def listed(tokens: Iterable[str], separator: str = " ", pattern: str | None = None) -> Listed:
     """The vocabulary of these tokens, after the special ones."""
-    return Listed((*SPECIALS, *tokens), UNKNOWN, separator)
+    return Listed((*SPECIALS, *tokens), UNKNOWN, separator, pattern)
 
 
 def features(max_source: int, max_target: int) -> dict[str, Feature]:
@@ -114,7 +116,7 @@ def by_split(pairs: Iterable[Pair]) -> dict[str, list[Pair]]:
 
 def spaced(text: str) -> str:
     """Words and punctuation marks with one blank between: "Who's there?" -> "Who ' s there ?"."""
-    return " ".join(re.findall(r"\w+|[^\w\s]", text))
+    return " ".join(re.findall(WORDS, text))
 
 
 def commonest(texts: Iterable[str], size: int, separator: str) -> tuple[str, ...]:

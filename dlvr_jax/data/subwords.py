@@ -17,11 +17,11 @@ from dlvr_jax.runtime import cache_folder
 
 Kind = Literal["bpe", "unigram", "wordpiece"]
 KINDS: tuple[Kind, ...] = ("bpe", "unigram", "wordpiece")
-SMALLEST = 257  # every byte, and the unknown token of WordPiece
+SMALLEST: dict[Kind, int] = {"bpe": 256, "unigram": 257, "wordpiece": 513}  # every byte (twice), and the unknown token
 _INSIDE = "‿"  # marks a piece of WordPiece that begins no word; no byte is written as this
-_UNKNOWN = "[UNK]"
+_UNKNOWN = "‿‿"  # which WordPiece must have; no text has it, and no word needs it
 _FILE = "tokenizer.json"
-_RECIPE = 1  # to be raised when `_learn` changes: what was learned before is not found any more
+RECIPE = 2  # to be raised when `_learn` changes: what was learned before is not found any more
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,11 @@ def learn_subwords(text: str, kind: Kind, vocab_size: int) -> Subwords:
 
     - "bpe": Sennrich, Haddow & Birch 2016, https://arxiv.org/abs/1508.07909, on bytes as in GPT-2;
     - "unigram": Kudo 2018, https://arxiv.org/abs/1804.10959;
-    - "wordpiece": Schuster & Nakajima 2012, as in BERT; a word with a byte in a place that no word of `text` has it in
-      is unknown as a whole.
+    - "wordpiece": Schuster & Nakajima 2012, as in BERT, with every byte, at the beginning of words and inside.
     """
     import tokenizers
 
-    settings = f"{_RECIPE} {kind} {vocab_size} {tokenizers.__version__} "
+    settings = f"{RECIPE} {kind} {vocab_size} {tokenizers.__version__} "
     name = sha256(settings.encode() + text.encode()).hexdigest()[:16]
     folder = make_once(cache_folder() / "tokenizers" / name, lambda to: _learn(text, kind, vocab_size, to))
     written = read_text(folder / _FILE)
@@ -78,7 +77,7 @@ def learn_subwords(text: str, kind: Kind, vocab_size: int) -> Subwords:
 
 
 def _learn(text: str, kind: Kind, vocab_size: int, to: Path) -> None:
-    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+    from tokenizers import models, pre_tokenizers, trainers
 
     common: dict[str, Any] = dict(
         vocab_size=vocab_size, show_progress=False, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
@@ -87,14 +86,38 @@ def _learn(text: str, kind: Kind, vocab_size: int, to: Path) -> None:
         "bpe": lambda: (models.BPE(), trainers.BpeTrainer(**common)),
         "unigram": lambda: (models.Unigram(), trainers.UnigramTrainer(**common)),
         "wordpiece": lambda: (
-            models.WordPiece(unk_token=_UNKNOWN, continuing_subword_prefix=_INSIDE, max_input_chars_per_word=1000),
+            _word_pieces({_UNKNOWN: 0}),
             trainers.WordPieceTrainer(special_tokens=[_UNKNOWN], continuing_subword_prefix=_INSIDE, **common),
         ),
     }[kind]()
+    tokenizer = _by_bytes(model)
+    tokenizer.train_from_iterator([text], trainer)  # whole, as it will be encoded
+    if kind == "wordpiece":
+        tokenizer = _by_bytes(_word_pieces(_with_every_byte(tokenizer.get_vocab(), vocab_size)))
+    tokenizer.save(str(to / _FILE))
+
+
+def _by_bytes(model: Any) -> Any:
+    from tokenizers import Tokenizer, pre_tokenizers
+
     tokenizer = Tokenizer(model)
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.train_from_iterator([text], trainer)  # whole, as it will be encoded
-    tokenizer.save(str(to / _FILE))
+    return tokenizer
+
+
+def _word_pieces(vocabulary: dict[str, int]) -> Any:
+    from tokenizers.models import WordPiece
+
+    return WordPiece(
+        vocabulary, unk_token=_UNKNOWN, continuing_subword_prefix=_INSIDE, max_input_chars_per_word=1_000_000
+    )
+
+
+def _with_every_byte(learned: dict[str, int], size: int) -> dict[str, int]:
+    """The pieces in the order of their ids: the learned ones behind every byte, so that no word is unknown."""
+    single = [_UNKNOWN, *_BYTES, *(_INSIDE + byte for byte in _BYTES)]
+    longer = [piece for piece in sorted(learned, key=learned.__getitem__) if piece not in set(single)]
+    return {piece: i for i, piece in enumerate([*single, *longer][:size])}
 
 
 def _bytes_by_character() -> dict[str, int]:

@@ -1,5 +1,6 @@
 """Text as whole numbers and back. A tokenizer is a value: equal ones share compiled programs."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -72,11 +73,15 @@ class Bytes:
 
 @dataclass(frozen=True)
 class Listed:
-    """The tokens themselves, in the order of their ids, put together by `separator`; unknown ones become `unknown`."""
+    """The tokens themselves, in the order of their ids, put together by `separator`; unknown ones become `unknown`.
+
+    A text is cut at the separator, into characters where that is empty, or into all that fits `pattern`.
+    """
 
     tokens: tuple[str, ...]
     unknown: int
     separator: str = " "
+    pattern: str | None = None  # a regular expression
 
     @property
     def size(self) -> int:
@@ -84,7 +89,7 @@ class Listed:
         return len(self.tokens)
 
     def encode(self, text: str) -> list[int]:
-        """See Tokenizer. An empty separator takes the text character by character."""
+        """See Tokenizer."""
         return [self._ids.get(part, self.unknown) for part in self._parts(text)]
 
     def unknown_in(self, text: str) -> list[str]:
@@ -96,6 +101,8 @@ class Listed:
         return self.separator.join(self.tokens[i] for i in ids)
 
     def _parts(self, text: str) -> Sequence[str]:
+        if self.pattern is not None:
+            return re.findall(self.pattern, text)
         return text.split(self.separator) if self.separator else text
 
     @cached_property

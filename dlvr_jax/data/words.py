@@ -19,7 +19,7 @@ from dlvr_jax.runtime import cache_folder
 KINDS = ("<xxx>", "<Xxx>", "<XXX>", "<000>", "<?>")  # lower-case, Capitalised, ALL CAPS, with a digit, other
 _FIRST = 1 + len(KINDS)  # the id of the most frequent word
 _FILE = "words.txt"
-_RECIPE = 1  # to be raised when `_write` changes: what was made before is not found any more
+RECIPE = 1  # to be raised when `_write` changes: what was made before is not found any more
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Words:
     @cached_property
     def words(self) -> tuple[str, ...]:
         """The words by falling frequency; of equally frequent ones the first in order of code points."""
-        folder = make_once(cache_folder() / "words" / f"{self.name}-{self.size}-{_RECIPE}", self._write)
+        folder = make_once(cache_folder() / "words" / f"{self.name}-{self.size}-{RECIPE}", self._write)
         return tuple(read_text_checked(folder / _FILE).splitlines())
 
     @cached_property

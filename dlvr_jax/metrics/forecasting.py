@@ -143,5 +143,7 @@ def _mean(sums: Mapping[str, tuple[Any, Any]], name: str) -> np.ndarray:
 
 
 def _ratio(over: float, under: float) -> float:
-    """over / under; 1 where `under` is 0: a constant series, where there is nothing to compare with. NaN stays NaN."""
-    return 1.0 if under == 0 else over / under
+    """over / under, infinite where only `under` is 0; 1 where both are, since neither is better. NaN stays NaN."""
+    if under == 0:
+        return 1.0 if over == 0 else over * np.inf
+    return over / under

@@ -171,6 +171,8 @@ def test_a_file_of_pairs_is_read(unit: str, tmp_path: Path) -> None:
     assert spec.name == "own" and sum(spec.splits.values()) == 60
     assert texts == [given.format(n) for n in range(60) if split_of(given.format(n)) == "train"]
     assert text_of(arrays["target"][0], spec.target_tokenizer) == texts[0].replace("I see", "Ich sehe")
+    number = texts[0].strip(" .").removeprefix("I see ")
+    assert spec.tokenizer.unknown_in(f"I see {number}.") == []  # as it stands in the file
 
 
 @pytest.mark.parametrize("text", ["one\ttwo\nthree\n", "one\t\n", "\n"])

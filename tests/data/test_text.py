@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dlvr_jax.data.builders.shakespeare_1m import joined, shakespeare_1m
 from dlvr_jax.data.builders.text_file import text_file
 from dlvr_jax.data.spelling import token_sizes
-from dlvr_jax.data.subwords import KINDS, learn_subwords
+from dlvr_jax.data.subwords import KINDS, SMALLEST, learn_subwords
 from dlvr_jax.data.text import clean, split_by_position, window_count, windows
 from dlvr_jax.data.tokenizers import Bytes, Characters, Listed
 from dlvr_jax.errors import UserError
@@ -115,7 +115,7 @@ def prose(folder: Path, text: str = 20 * PROSE + "Ä") -> str:
 
 @pytest.mark.parametrize("tokens", ["characters", "bytes", *KINDS])
 def test_any_text_file_comes_back_from_its_windows(tokens: str, tmp_path: Path, cache: Path) -> None:
-    source = text_file(path=prose(tmp_path), length=16, tokens=tokens, vocab_size=270 if tokens in KINDS else None)
+    source = text_file(path=prose(tmp_path), length=16, tokens=tokens, vocab_size=520 if tokens in KINDS else None)
     read = []
     for split in source.spec.splits:
         arrays = source.arrays(split)
@@ -126,12 +126,11 @@ def test_any_text_file_comes_back_from_its_windows(tokens: str, tmp_path: Path, 
         read += [int(arrays["tokens"][0, 0])]
         for row, length in zip(arrays["tokens"], arrays["length"], strict=True):
             read += [int(i) for i in row[1 : 1 + length]]
-    # The last letter is in no word of the train part, so it is unknown to WordPiece.
-    assert source.spec.tokenizer.decode(read) == 20 * PROSE + ("" if tokens == "wordpiece" else "Ä")
+    assert source.spec.tokenizer.decode(read) == 20 * PROSE + "Ä"  # which is in no word of the train part
     assert (
         source.fingerprint()
         == text_file(
-            path=prose(tmp_path), length=16, tokens=tokens, vocab_size=270 if tokens in KINDS else None
+            path=prose(tmp_path), length=16, tokens=tokens, vocab_size=520 if tokens in KINDS else None
         ).fingerprint()
     )
     assert source.fingerprint() != text_file(path=prose(tmp_path, PROSE * 20), length=16, tokens="bytes").fingerprint()
@@ -144,6 +143,8 @@ def test_faults_of_a_text_file_are_told(tmp_path: Path) -> None:
         text_file(path=prose(tmp_path, "ab"))
     with pytest.raises(UserError, match="data.tokens = bpe needs data.vocab_size"):
         text_file(path=prose(tmp_path), tokens="bpe")
+    with pytest.raises(UserError, match="data.vocab_size = 512: wordpiece takes at least 513"):
+        text_file(path=prose(tmp_path), tokens="wordpiece", vocab_size=512)
     with pytest.raises(UserError, match="data.tokens = bytes takes no data.vocab_size"):
         text_file(path=prose(tmp_path), tokens="bytes", vocab_size=300)
 
@@ -151,14 +152,15 @@ def test_faults_of_a_text_file_are_told(tmp_path: Path) -> None:
 @every_kind
 def test_subwords_are_learned_once_and_lose_nothing(kind, cache: Path) -> None:
     text = 30 * PROSE + "naïve façade 🦆\n\n  ##\n"
-    learned = learn_subwords(text, kind, 290)
-    assert learned == learn_subwords(text, kind, 290) and hash(learned) == hash(learn_subwords(text, kind, 290))
+    size = SMALLEST[kind] + 30
+    learned = learn_subwords(text, kind, size)
+    assert learned == learn_subwords(text, kind, size) and hash(learned) == hash(learn_subwords(text, kind, size))
     assert len(list((cache / "tokenizers").glob("*/tokenizer.json"))) == 1
     ids = learned.encode(text)
     assert learned.decode(ids) == text
-    assert max(ids) < learned.size <= 290 and len(ids) < len(text)
-    if kind != "wordpiece":
-        assert learned.decode(learned.encode("‿ other\twords ‿")) == "‿ other\twords ‿"
+    assert max(ids) < learned.size <= size and len(ids) < len(text)
+    for unseen in ("‿ other\twords ‿", "Ä", "xÄ" * 600, "[UNK] ##a"):
+        assert learned.decode(learned.encode(unseen)) == unseen
 
 
 def test_a_changed_tokenizer_is_refused(cache: Path) -> None:
@@ -173,7 +175,7 @@ def test_a_changed_tokenizer_is_refused(cache: Path) -> None:
 def test_token_sizes_add_up_to_the_text(tokens: str, cache: Path) -> None:
     text = 20 * PROSE + "naïve façade 🦆\n"
     if tokens in KINDS:
-        tokenizer = learn_subwords(text, tokens, 290)
+        tokenizer = learn_subwords(text, tokens, 520)
     else:
         tokenizer = Bytes() if tokens == "bytes" else Characters("".join(sorted(set(text))))
     characters, in_bytes = token_sizes(tokenizer)

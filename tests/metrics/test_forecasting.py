@@ -68,6 +68,20 @@ def test_metrics_by_hand_and_masked_rows_count_for_nothing() -> None:
     assert metrics["skill_zero"] == pytest.approx(1 - 5 / (4 + 9 + 16 + 16))
 
 
+def test_no_model_is_as_good_as_a_forecast_without_error() -> None:
+    """Of a season that repeats; a model without error is no better."""
+    history, future = jnp.tile(jnp.array([1.0, 2, 3]), 2)[None, :, None], jnp.array([[1.0, 2, 3]])
+    batch = {"history": history, "future": future, "mask": jnp.ones(1, bool)}
+    simple = references(history, 3, mean=2.0, period=3)
+    for error, skill, mase in ((0.1, -np.inf, np.inf), (0.0, 0.0, 1.0)):
+        forecasts = {"model": future + error, **simple}
+        outputs = {"future": future, "forecast": forecasts["model"]}
+        outputs |= {f"reference/{name}": one for name, one in simple.items()}
+        sums = forecasting_sums(forecasts, batch, 3)
+        metrics = finish_forecasting(sums, {name: np.asarray(one) for name, one in outputs.items()})
+        assert metrics["skill_seasonal"] == skill and metrics["mase"] == mase
+
+
 def test_one_step_ahead_it_is_a_paired_t_test() -> None:
     """With no lags the statistic and its correction are those of Student's test for a mean of zero."""
     a, b = np.random.default_rng(0).standard_normal((2, 50)) ** 2

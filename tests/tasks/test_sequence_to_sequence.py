@@ -7,7 +7,7 @@ import numpy as np
 import optax
 import pytest
 
-from dlvr_jax.data.pairs import BEGIN, END, encode, listed
+from dlvr_jax.data.pairs import BEGIN, END, PADDING, UNKNOWN, encode, listed
 from dlvr_jax.displays import Alignment
 from dlvr_jax.errors import UserError
 from dlvr_jax.metrics.translation import bleu
@@ -31,6 +31,11 @@ every_model = pytest.mark.parametrize("name", MODELS)
 def batch_of(pairs=PAIRS, room: int = 4):
     arrays = encode(pairs, LETTERS, LETTERS, 4, room)
     return arrays | {"index": np.arange(len(pairs)), "mask": np.ones(len(pairs), bool)}
+
+
+def made(logits):
+    """Without what no model makes."""
+    return logits.at[..., jnp.array([PADDING, BEGIN, UNKNOWN])].set(-jnp.inf)
 
 
 @lru_cache
@@ -86,7 +91,7 @@ def test_greedy_predictions_are_the_likeliest_by_teacher_forcing(name: str) -> N
     for row in range(len(PAIRS)):
         ids = prediction[row].tolist()
         end = ids.index(END) + 1 if END in ids else LENGTH
-        np.testing.assert_array_equal(END + logits[row, :end, END:].argmax(-1), ids[:end])  # no padding, no begin
+        np.testing.assert_array_equal(made(logits[row, :end]).argmax(-1), ids[:end])
     assert ("weights" in outputs) == (name != "none")
     if weights is not None:
         np.testing.assert_allclose(outputs["weights"], weights, atol=1e-5)
@@ -158,7 +163,7 @@ def test_the_score_of_a_random_target_is_its_log_probability(name: str) -> None:
     found, scores, again, beam_scores, greedy, logits = jax.jit(run)(state)
     np.testing.assert_array_equal(again, greedy)
     for tokens, score, of_tokens in ((found[:, 1], scores[:, 1], logits[0]), (again, beam_scores, logits[1])):
-        log_p = np.asarray(jax.nn.log_softmax(of_tokens.at[..., :END].set(-jnp.inf)))  # no padding, no begin
+        log_p = np.asarray(jax.nn.log_softmax(made(of_tokens)))
         for row, ids in enumerate(tokens.tolist()):
             end = ids.index(END) + 1 if END in ids else 4
             expected = sum(log_p[row, place, ids[place]] for place in range(end))

@@ -15,7 +15,7 @@ from dlvr_jax.data.packages import Package
 from dlvr_jax.data.padding import padded
 from dlvr_jax.data.prepared import Prepared
 from dlvr_jax.data.sources import SPLITS, Arrays, Feature, Source, Spec
-from dlvr_jax.data.words import Words
+from dlvr_jax.data.words import RECIPE, Words
 from dlvr_jax.errors import UserError
 from dlvr_jax.schema import Between
 
@@ -89,7 +89,7 @@ def brown_names(
         class_names=TAGS,
         tokenizer=tokenizer,
     )
-    return Prepared(spec, lambda: _arrays(sentences(), tokenizer, max_length), f"{variant}_{vocab_size}")
+    return Prepared(spec, lambda: _arrays(sentences(), tokenizer, max_length), f"{variant}_{vocab_size}_{RECIPE}")
 
 
 def _arrays(splits: Mapping[str, list[Sentence]], tokenizer: Words, max_length: int) -> dict[str, Arrays]:

@@ -18,6 +18,7 @@ from dlvr_jax.data.packages import Package
 from dlvr_jax.data.pairs import SPECIALS, LearnedLater, Pair, by_split, encode, features
 from dlvr_jax.data.prepared import Prepared
 from dlvr_jax.data.sources import Source, Spec
+from dlvr_jax.data.subwords import RECIPE as SUBWORDS
 from dlvr_jax.data.subwords import learn_subwords
 from dlvr_jax.data.tokenizers import Tokenizer
 from dlvr_jax.runtime import cache_folder
@@ -53,7 +54,8 @@ def en_de(
     """
     check_path(_ORIGIN, path)
     room = 3 * max_words + 6  # subwords and punctuation marks: fits from a vocabulary of 2,000 on
-    by = f"{vocab_size}_by_tokenizers_{version('tokenizers')}"  # another version may learn others
+    recipes = f"{_RECIPE}_{SUBWORDS}"
+    by = f"{vocab_size}_by_tokenizers_{version('tokenizers')}_{recipes}"  # others may learn others
     english, german = (
         LearnedLater(vocab_size, f"en_de {max_words} {side} {by}", partial(_learn, path, max_words, side, vocab_size))
         for side in (0, 1)

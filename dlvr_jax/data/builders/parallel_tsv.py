@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
-from dlvr_jax.data.pairs import Pair, by_split, commonest, encode, features, listed, spaced
+from dlvr_jax.data.pairs import WORDS, Pair, by_split, commonest, encode, features, listed, spaced
 from dlvr_jax.data.paths import user_bytes
 from dlvr_jax.data.sources import SPLITS, InMemory, Source, Spec
 from dlvr_jax.data.text import clean
@@ -73,4 +73,5 @@ def _fits(pair: Pair, separator: str, max_source: int, max_target: int) -> bool:
 
 
 def _learned(pairs: list[Pair], side: int, size: int, separator: str) -> Listed:
-    return listed(commonest((pair[side] for pair in pairs), size, separator), separator)
+    pattern = WORDS if separator else None  # so that a text need not be spaced as these are
+    return listed(commonest((pair[side] for pair in pairs), size, separator), separator, pattern)

@@ -21,7 +21,7 @@ def text_file(
     path: str,
     length: Annotated[int, Between(1, 65_536)] = 64,
     tokens: Literal["characters", "bytes", "bpe", "unigram", "wordpiece"] = "characters",
-    vocab_size: Annotated[int, Between(SMALLEST, 1_000_000)] | None = None,
+    vocab_size: Annotated[int, Between(min(SMALLEST.values()), 1_000_000)] | None = None,
 ) -> Source:
     """Windows of `length` tokens of the text file `path`: by position, eight tenths train, one validation, one test.
 
@@ -49,6 +49,8 @@ def _tokenizer(text: str, train: str, tokens: str, vocab_size: int | None) -> To
     for kind in KINDS:
         if kind == tokens:
             assert vocab_size is not None
+            if vocab_size < SMALLEST[kind]:
+                raise UserError(f"data.vocab_size = {vocab_size}: {kind} takes at least {SMALLEST[kind]}")
             return learn_subwords(train, kind, vocab_size)
     return Bytes() if tokens == "bytes" else Characters("".join(sorted(set(text))))
 

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from dlvr_jax.data.pairs import BEGIN, PADDING
+from dlvr_jax.data.pairs import BEGIN, PADDING, UNKNOWN
 from dlvr_jax.tasks.sampling.beam_search import beam_search, repeated
 from dlvr_jax.tasks.sampling.decoding import Logits, decode, likeliest
 from dlvr_jax.tasks.task import State, rates
@@ -84,7 +84,8 @@ class Translator:
 
 
 def _possible(logits: Float[Array, "*shape vocabulary"]) -> Float[Array, "*shape vocabulary"]:
-    return logits.at[..., jnp.array([PADDING, BEGIN])].set(-jnp.inf)
+    """Without what is never made; an unknown word of a true target so counts as wrong, whatever is made."""
+    return logits.at[..., jnp.array([PADDING, BEGIN, UNKNOWN])].set(-jnp.inf)
 
 
 def _after_begin(target: Target) -> Target:
