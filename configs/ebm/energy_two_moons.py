@@ -28,6 +28,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.optimizer.update(dict(name="adam", learning_rate=1e-3, schedule="cosine"))
 
     config.eval.batch_size = 500
+    config.eval.sample_every = 500
     config.eval.best = "accuracy"
     if arg == "tiny":
         config.model.hidden = (16, 16)

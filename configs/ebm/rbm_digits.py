@@ -28,6 +28,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.optimizer.update(dict(name="sgd", learning_rate=0.05, momentum=0.5, schedule="cosine"))
 
     config.eval.batch_size = 300
+    config.eval.sample_every = 2_000
     config.eval.best = "pseudo_log_likelihood"  # exact; annealed importance sampling fails to the high side
     if arg == "tiny":
         config.model.hidden = 16

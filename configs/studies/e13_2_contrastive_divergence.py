@@ -11,6 +11,8 @@ from configs.ebm import rbm_digits
 def get_config(arg: str = "") -> ConfigDict:
     """Variants: full, tiny."""
     config = rbm_digits.get_config("tiny" if arg == "tiny" else "")
+    if arg != "tiny":
+        config.eval.sample_every = None
     if arg == "full":
         config.model.hidden = 512
     return common.variant(config, arg, "full")
