@@ -21,7 +21,7 @@ def evaluate(argv: Sequence[str]) -> int:
     parser = arguments("evaluate", "Evaluate a run: the state that its summary is about, on one of its splits.")
     parser.add_argument("run", metavar="RUN", type=Path, help="the folder of a run, finished or not")
     parser.add_argument("--split", default="test", help="train, validation or test (the default)")
-    parser.add_whole("--step", Between(0, None), help="of the checkpoint to take (default: the newest whole one)")
+    parser.add_whole("--step", Between(0, None), help="of the checkpoint (default: the newest whole one)")
     known = parser.parse_args(argv)
     run = Run(known.run)
     experiment = experiment_of(run)

@@ -23,7 +23,7 @@ def predict(argv: Sequence[str]) -> int:
     parser.add_argument("--split", default="test", help="train, validation or test (the default)")
     parser.add_whole("--first", Between(0, None), default=0, help="the first example's number (default: 0)")
     parser.add_whole("--count", Between(1, 10_000), default=16, help="how many examples (default: 16)")
-    parser.add_whole("--step", Between(0, None), help="of the checkpoint to take (default: the newest whole one)")
+    parser.add_whole("--step", Between(0, None), help="of the checkpoint (default: the newest whole one)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the page (default: predict.html in the run's folder)")
     known = parser.parse_args(argv)
     run = Run(known.run)

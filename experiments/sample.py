@@ -23,7 +23,7 @@ def sample(argv: Sequence[str]) -> int:
     parser = arguments("sample", "Sample from a run's model; options are those of its task, as --temperature=0.8.")
     parser.add_argument("run", metavar="RUN", type=Path, help="the folder of a run, finished or not")
     parser.add_whole("--seed", SEEDS, default=0, help="of the random numbers (default: 0)")
-    parser.add_whole("--step", Between(0, None), help="of the checkpoint to take (default: the newest whole one)")
+    parser.add_whole("--step", Between(0, None), help="of the checkpoint (default: the newest whole one)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the page (default: sample.html in the run's folder)")
     parser.epilog = _options_of(argv)
     known, rest = parser.parse_known_args(argv)

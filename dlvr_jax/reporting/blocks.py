@@ -13,6 +13,8 @@ from dlvr_jax.reporting.readable import label, number
 _ROWS = 200  # of a table
 _PASSAGES = 40
 _LETTERS = 4000  # of a passage
+_LOW, _HIGH = 80, 320  # pixels that a picture is shown high, and wide at most
+_LONG_CELL = 24  # letters of a cell; a table with longer ones takes a row of the page
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,14 @@ class Block:
     @property
     def wide(self) -> bool:
         """Whether it takes a row of the page for itself."""
-        return bool(self.pictures or self.passages) or len(self.columns) > 5
+        long = any(len(cell) > _LONG_CELL for row in self.rows for cell in row)
+        return bool(self.pictures or self.passages) or len(self.columns) > 5 or long
+
+    @property
+    def side(self) -> int:
+        """How wide its pictures are shown, in pixels."""
+        shapes = [(picture.width, picture.height) for picture, _ in self.pictures]
+        return min(_HIGH, max(round(width * max(height, _LOW) / height) for width, height in shapes))
 
     @property
     def strips(self) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 from dlvr_jax.atomic_write import write_text
 from dlvr_jax.displays import Display
+from dlvr_jax.errors import UserError
 from dlvr_jax.reporting.blocks import Block, blocks
 
 _BYTES = 8_000_000  # for all displays of a page of displays
@@ -34,7 +35,13 @@ def write_displays_page(
 
 
 def write_page(path: Path, title: str, facts: Sequence[str], sections: Mapping[str, Sequence[Block]]) -> Path:
-    """Writes a page with a section for each heading, whole or not at all, and returns its path."""
+    """Writes a page with a section for each heading, whole or not at all, and returns its path.
+
+    Raises:
+        UserError: the path is not that of a page, or cannot be written to.
+    """
+    if path.suffix not in (".html", ".htm"):
+        raise UserError(f"{path}: a page must end in .html")
     page = {"title": title, "path": path.absolute().parent, "facts": facts, "sections": sections.items()}
     write_text(path, rendered("displays_page.html.j2", page))
     return path

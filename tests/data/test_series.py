@@ -119,6 +119,10 @@ def test_an_empty_cell_takes_the_value_before_it(tmp_path: Path) -> None:
         ("a,b\n1,\n", "b", r"row 2: '' in column 'b' is no number"),
         ("a,b\n1,nan\n", "b", r"row 2: 'nan' in column 'b' is no number"),
         ("a,b\n\n1,2\n\n1,x\n", "b", r"row 5: 'x'"),  # empty rows are counted
+        ("a,b\n1,1_000\n", "b", r"row 2: '1_000'"),
+        ("a,b\n1,1e39\n", "b", r"row 2: '1e39'"),  # infinite as float32
+        ("a,a\n1,2\n", "a", "has 2 such columns; give a number"),
+        ("b\n10,5\n", "b", "row 2: has 2 cells where the first row has 1; where numbers have decimal commas"),
         ("", "b", "has no rows"),
         ("a\n1\n2\n", "a", "do not fit into the train span"),
     ],

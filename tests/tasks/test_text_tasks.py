@@ -99,8 +99,9 @@ def test_displays_and_predictions_are_made(name: str) -> None:
         assert all(passage.startswith(("bad 0.", "good 0.")) for passage in shown["texts"].passages)
     if name == "series":
         assert kinds["skill"] is Table and kinds["by_horizon"] is Curves and kinds["ahead_3"] is Curves
-        curve = shown["forecast_0"]
-        assert curve.x.tolist() == list(range(-7, 4)) and (curve.y[0, :8] == curve.y[1, :8]).all()
+        curve = shown["forecast_00"]
+        assert curve.x.tolist() == list(range(-7, 4))
+        assert np.isnan(curve.y[1, :7]).all() and curve.y[1, 7] == curve.y[0, 7]  # from the last that is known on
 
 
 def test_spans_stand_in_brackets() -> None:

@@ -13,6 +13,8 @@ from dlvr_jax.data.sources import InMemory, Source
 from dlvr_jax.errors import UserError
 from dlvr_jax.schema import Between
 
+_GREATEST = float(np.finfo(np.float32).max)
+
 
 def csv_series(
     *,
@@ -55,6 +57,11 @@ def _values(path: Path, column: str | int, delimiter: str) -> Float[np.ndarray, 
         cell = row[number].strip() if number < len(row) else None
         if line == rows[0][0] and (by_name or (cell is not None and not _is_number(cell))):
             continue
+        if len(row) > len(rows[0][1]):
+            raise UserError(
+                f"{path}, row {line}: has {len(row)} cells where the first row has {len(rows[0][1])}; where numbers "
+                "have decimal commas, cells are to be between other signs (data.delimiter), and commas to be points"
+            )
         if cell is None or (cell and not _is_number(cell)) or (not cell and not values):
             raise UserError(f"{path}, row {line}: {cell!r} in column {column!r} is no number; mend or remove the row")
         values.append(float(cell) if cell else values[-1])
@@ -79,12 +86,16 @@ def _place(header: list[str], column: str, path: Path) -> int:
     names = [name.strip() for name in header]
     if column not in names:
         raise UserError(f"data.column = {column!r} is no column of {path}; there are {', '.join(names)}")
+    if names.count(column) > 1:
+        raise UserError(
+            f"data.column = {column!r}: {path} has {names.count(column)} such columns; give a number, from 0 on"
+        )
     return names.index(column)
 
 
 def _is_number(cell: str) -> bool:
-    """Whether a cell is a finite number."""
+    """Whether a cell is a number, and finite as float32."""
     try:
-        return bool(np.isfinite(float(cell)))
+        return "_" not in cell and abs(float(cell)) <= _GREATEST
     except ValueError:
         return False

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Int, Key
 from dlvr_jax.data.pairs import BEGIN, PADDING, UNKNOWN
 from dlvr_jax.tasks.sampling.beam_search import beam_search, repeated
 from dlvr_jax.tasks.sampling.decoding import Logits, decode, likeliest
+from dlvr_jax.tasks.sampling.token_choice import tempered
 from dlvr_jax.tasks.task import State, rates
 
 Source = Int[Array, "batch source"]
@@ -63,11 +64,11 @@ class Translator:
         many, rows = repeated(memory, count), _rows(memory)
 
         def draw(logits: Logits, place: Int[Array, ""]) -> Int[Array, " rows"]:
-            drawn = jax.random.categorical(jax.random.fold_in(key, place), logits / temperature)
+            drawn = jax.random.categorical(jax.random.fold_in(key, place), tempered(logits, temperature))
             return drawn.astype(jnp.int32)
 
         flat = decode(partial(self._step, many), self._cache(many, length), rows * count, length, draw)
-        log_p = jax.nn.log_softmax(_possible(self.logits(many, flat)) / temperature)
+        log_p = jax.nn.log_softmax(tempered(_possible(self.logits(many, flat)), temperature))
         of_drawn = jnp.take_along_axis(log_p, flat[..., None], axis=-1)[..., 0]
         scores = jnp.where(flat == PADDING, 0.0, of_drawn).sum(-1)  # padding: after the end
         return flat.reshape(rows, count, length), scores.reshape(rows, count)

@@ -18,9 +18,10 @@ def continued(batch: Batch, forecasts: Float[np.ndarray, "batch horizon"]) -> di
     shown: dict[str, Display] = {}
     for row, forecast in enumerate(forecasts):
         history = np.asarray(batch["history"])[row, :, 0]
-        lines = np.stack([np.r_[history, np.asarray(batch["future"])[row]], np.r_[history, forecast]])
+        known = np.r_[np.full(len(history) - 1, np.nan), history[-1]]
+        lines = np.stack([np.r_[history, np.asarray(batch["future"])[row]], np.r_[known, forecast]])
         steps = np.arange(1 - len(history), 1 + len(forecast))
-        shown[f"forecast_{row}"] = Curves(
+        shown[f"forecast_{row:02}"] = Curves(
             steps.astype(np.float64), lines.astype(np.float64), ("truth", "forecast"), "steps ahead", "value"
         )
     return shown
