@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _DASHES = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
 _POSITIVE, _NEGATIVE = (0, 114, 178), (213, 94, 0)  # heat maps: opacity over the page tells the size
 _LARGEST = 160  # rows or columns of a heat map; larger ones are averaged down
-_ANNOTATED = 16  # rows and columns up to which each cell shows its value
+_ANNOTATED, _ANNOTATED_FRACTIONS = 16, 8  # rows and columns up to which each cell shows its value
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,8 @@ def heat_map(
 ) -> str:
     """A matrix as an SVG element, row 0 on top: blue above 0, orange below; small matrices show their numbers."""
     rows, columns = values.shape
-    annotated = max(rows, columns) <= _ANNOTATED
+    whole = np.array_equal(values, np.round(values))
+    annotated = max(rows, columns) <= (_ANNOTATED if whole else _ANNOTATED_FRACTIONS)
     height = 330 * min(max(rows / max(columns, 1), 0.5), 1.4) + 40
     with Drawing(alt, height) as drawing:
         axes = drawing.axes
