@@ -23,7 +23,8 @@ _OF_THE_DATA = frozenset(
 FILLED = {
     "model": _OF_THE_DATA | {"parent", "name", "dtype"},
     "task": _OF_THE_DATA
-    | {"model", "augment", "optimizer", "class_names", "mean", "std", "tokenizer", "target_tokenizer", "period"},
+    | {"model", "augment", "optimizer", "class_names", "mean", "std", "tokenizer", "target_tokenizer", "period"}
+    | {"training_images"},
     "augment": frozenset({"num_classes"}),
 }
 # Keys that name something, the package below which it is found, and the method whose rates are part of its schema.

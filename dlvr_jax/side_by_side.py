@@ -1,15 +1,18 @@
 """Runs in a table: what differs in their configs, and what came out; a row a run, of a population a row a member."""
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from dlvr_jax.config import HOW, flatten
+from dlvr_jax.metrics.set_up import SetUp, recorded, unlike
 from dlvr_jax.reporting.readable import duration, headline, number
 from dlvr_jax.run import Run
 from dlvr_jax.schema import written
 from dlvr_jax.sections import alone_of
+from dlvr_jax.tasks.image_quality import is_judged
 
 MISSING = "-"
 
@@ -33,10 +36,32 @@ class Training:
         validation = (tested or lines or [{}])[-1]
         test = {name.removeprefix("test/"): value for name, value in self.outcome.get("metrics", {}).items()}
         names = [name for name in headline({**validation, **test}) if name not in ("step", "split", "member")]
-        best = self.config.get("eval.best")
-        main = best if best in names else names[0] if names else None
+        main = self.config.get("eval.best") or next(iter(names), None)
         splits = {"validation": validation, "test": test}
         return {f"{split}/{main}": own[main] for split, own in splits.items() if main in own}
+
+    @property
+    def set_ups(self) -> dict[str, SetUp]:
+        """By split, what the figures of a feature network rest on; nothing where there are none."""
+        found = {line["split"]: recorded(line) for line in self.lines} | {"test": recorded(self._tested, "test/")}
+        return {split: own for split, own in found.items() if own}
+
+    @property
+    def judged(self) -> set[str]:
+        """The figures of a feature network that it has."""
+        names = {name for line in self.lines for name in line} | {name.removeprefix("test/") for name in self._tested}
+        return {name for name in names if is_judged(name)}
+
+    def without_judged(self) -> "Training":
+        """As if no feature network had judged it."""
+        lines = [{name: value for name, value in line.items() if not is_judged(name)} for line in self.lines]
+        kept = {name: value for name, value in self._tested.items() if not is_judged(name.removeprefix("test/"))}
+        return dataclasses.replace(self, lines=lines, outcome={**self.outcome, "metrics": kept})
+
+    @property
+    def _tested(self) -> Mapping[str, Any]:
+        metrics: Mapping[str, Any] = self.outcome.get("metrics", {})
+        return metrics
 
 
 def trainings(name: str, run: Run) -> list[Training]:
@@ -65,6 +90,18 @@ def trainings(name: str, run: Run) -> list[Training]:
     ]
 
 
+def comparable(found: Sequence[Training]) -> tuple[list[Training], str | None]:
+    """The trainings; without the figures of feature networks where those rest on unlike set-ups, and why, in a line."""
+    judged = [training for training in found if training.set_ups]
+    for other in judged[1:]:
+        if differs := _unlike(judged[0], other):
+            names = ", ".join(sorted(set().union(*(training.judged for training in judged))))
+            why = f"{other.name} was judged otherwise than {judged[0].name}, by {differs}"
+            kept = [training.without_judged() if training.set_ups else training for training in found]
+            return kept, f"not shown side by side: {names}; {why}"
+    return list(found), None
+
+
 def table(found: Sequence[Training]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Header and rows; of the config only keys that differ."""
     keys = _differing([training.config for training in found])
@@ -88,3 +125,10 @@ def _differing(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     """Keys that have not the same value everywhere, in the order in which they turn up."""
     keys = dict.fromkeys(key for config in configs for key in config if key not in HOW)
     return [key for key in keys if len({json.dumps(config.get(key, MISSING)) for config in configs}) > 1]
+
+
+def _unlike(first: Training, second: Training) -> str:
+    """In words what the figures of the two rest on that is unlike, of the first split where something is."""
+    splits = [split for split in first.set_ups if split in second.set_ups]
+    found = (", ".join(unlike(first.set_ups[split], second.set_ups[split])) for split in splits)
+    return next((words for words in found if words), "")

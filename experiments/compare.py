@@ -1,6 +1,7 @@
 """`./launch.sh compare RUN [RUN ...] [--out FILE]`: runs side by side, and whether those of one config are equal.
 
-A sweep's folder stands for all of its runs that have finished. The exit code is 1 where runs of the same config differ.
+A sweep's folder stands for all of its runs that have finished. FID and its like are left out where they rest on unlike
+set-ups. The exit code is 1 where runs of the same config differ.
 """
 
 from collections import Counter
@@ -11,10 +12,11 @@ from dlvr_jax.compare import NOTHING, Difference, differences, verdict
 from dlvr_jax.errors import UserError
 from dlvr_jax.reporting.blocks import Block
 from dlvr_jax.reporting.charts import overlaid_charts
+from dlvr_jax.reporting.console import warn
 from dlvr_jax.reporting.page import write_page
 from dlvr_jax.reporting.tables import print_table
 from dlvr_jax.run import Run
-from dlvr_jax.side_by_side import Training, table, trainings
+from dlvr_jax.side_by_side import Training, comparable, table, trainings
 from experiments.command import arguments, main
 
 LINES = 12  # trainings whose curves are drawn: as many as there are kinds of line
@@ -27,14 +29,16 @@ def compare(argv: Sequence[str]) -> int:
     parser.add_argument("--out", type=Path, default=Path("runs/compare.html"), help="the page (default: %(default)s)")
     known = parser.parse_args(argv)
     runs = _runs(known.runs)
-    found = [training for name, run in runs.items() for training in trainings(name, run)]
+    found, left_out = comparable([training for name, run in runs.items() for training in trainings(name, run)])
     header, rows = table(found)
     print_table(header, rows, right=("parameters",))
+    if left_out:
+        warn(left_out)
     pairs = [(first, second, _unequal(first, second)) for first, second in _alike(list(runs.values()))]
     verdicts = ["\n".join(verdict(*pair)) for pair in pairs]
     print("".join(f"{each}\n" for each in verdicts), end="")
     sections = {
-        "Runs": [Block("What differs, and what came out", columns=header, rows=tuple(rows))],
+        "Runs": [Block("What differs, and what came out", columns=header, rows=tuple(rows), note=left_out or "")],
         "Runs of one config": [Block("Should be equal", passages=tuple(verdicts))] if verdicts else [],
         "Learning": _curves(found),
     }

@@ -24,6 +24,8 @@ def export(argv: Sequence[str]) -> None:
     parser.add_argument("run", metavar="RUN", type=Path, help="the folder of a run of a classifier of images")
     parser.add_argument("--out", metavar="FILE", type=Path, help="where to (default: RUN/model.safetensors)")
     known = parser.parse_args(argv)
+    if known.out is not None and known.out.suffix != ".safetensors":
+        raise UserError(f"--out {known.out}: must end in .safetensors")
     run = Run(known.run)
     experiment = experiment_of(run)
     state = chosen_state(restored(run, experiment))
@@ -33,8 +35,9 @@ def export(argv: Sequence[str]) -> None:
     params, variables = jax.device_get(evaluated(state))
     write(out, about, {"params": params, **variables})
     print(f"{out}  {about.model}, test accuracy {about.test_accuracy:.4f} on {about.test_examples} examples")
-    print(f"sha256 {FeatureNet(str(out)).digest}")
-    if about.test_accuracy < ACCURACY:
+    net = FeatureNet(str(out))
+    print(f"sha256 {net.digest}")
+    if net.weak:
         print(f"below {ACCURACY}: it is used only where task.trust_features is set")
 
 

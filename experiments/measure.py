@@ -12,11 +12,12 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import jax
 
@@ -24,11 +25,14 @@ from dlvr_jax import check, config, guarantee
 from dlvr_jax.build import build
 from dlvr_jax.errors import UserError
 from dlvr_jax.launch import Start
+from dlvr_jax.metrics.features import FeatureNet
+from dlvr_jax.metrics.set_up import in_words, is_of, recorded, unlike
 from dlvr_jax.reporting.console import warn
 from dlvr_jax.reporting.readable import duration, headline, number
 from dlvr_jax.reporting.results import Result, Spread, read, write
 from dlvr_jax.reporting.tables import print_table
 from dlvr_jax.run import Run
+from dlvr_jax.tasks.image_quality import is_judged
 from dlvr_jax.tasks.task import Task
 from experiments.command import SEEDS, arguments, main
 
@@ -141,7 +145,9 @@ def _result(
                 f"{run.path} was made elsewhere than {runs[0].path}: {differ[0]}; move one away and measure again"
             )
     summaries = [run.summary() or {} for run in runs]
-    names = [name for name in headline(summaries[0]["metrics"]) if name.startswith("test/")]
+    figures = summaries[0]["metrics"]
+    tested = [name for name in figures if name.startswith("test/")]
+    names = [name for name in tested if name in headline(figures) or is_judged(name.removeprefix("test/"))]
     windows = [_last_window(run) for run in runs]
     training = {f"train/{name}": Spread.over([window[name] for window in windows]) for name in windows[0]}
     best = runs[0].config["eval"]["best"]
@@ -170,7 +176,26 @@ def _result(
         cpu=environments[0]["cpu"],
         versions=environments[0]["versions"],
         git=[commits[key] for key in sorted(commits)],
+        set_up=_set_up(runs, summaries),
     )
+
+
+def _set_up(runs: list[Run], summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """What FID and its like rest on, in words; None where there are none.
+
+    Raises:
+        UserError: the seeds were judged unlike, or the file of the network is another one by now.
+    """
+    found = [recorded(summary["metrics"], "test/") for summary in summaries]
+    for run, own in zip(runs, found, strict=True):
+        if differs := unlike(found[0], own):
+            raise UserError(f"{run.path} was judged otherwise than {runs[0].path}, by {', '.join(differs)}")
+    if not found[0]:
+        return None
+    net = FeatureNet(runs[0].config["task"]["features"])
+    if not is_of(net, found[0]):
+        raise UserError(f"{net.path} is another network than judged {runs[0].path}; put that one back")
+    return in_words(net, found[0], summaries[0]["data"]["name"], "test")
 
 
 def _last_window(run: Run) -> dict[str, float]:

@@ -1,11 +1,10 @@
 """A finished classifier as the network that features and class probabilities of images come from.
 
-A figure such as FID depends on its network and on the examples, so `set_up` says beside each figure what it rests on.
+A figure such as FID depends on its network and on the examples: `set_up.py` says beside each figure what it rests on.
 """
 
-import hashlib
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -13,12 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
-from dlvr_jax.errors import UserError
+from dlvr_jax.errors import UserError, blamed
 from dlvr_jax.metrics.feature_file import About, read
 
 ACCURACY = 0.92  # on its test split, below which a network is not trusted
 EXAMPLES = 5_000  # of each kind, below which a figure is not trusted
-_BATCH = 500
+_BATCH, _LARGE = 500, 50  # images at once; of a network that makes them as large as it needs them
 
 Pictures = UInt8[np.ndarray, "_ height width channels"]
 
@@ -50,16 +49,25 @@ class FeatureNet:
         """SHA-256 (hexadecimal) of the file."""
         return read(self.path).digest
 
+    @property
+    def weak(self) -> bool:
+        """Whether its test accuracy is known to be too low to be trusted."""
+        accuracy = self.about.test_accuracy
+        return accuracy is not None and accuracy < ACCURACY
+
     def check(self, image_shape: tuple[int, ...]) -> None:
         """Raises UserError if the network does not fit the images, or is not good enough to be trusted."""
         about = self.about
-        if about.image_shape != tuple(image_shape):
+        if about.image_shape is not None and about.image_shape != tuple(image_shape):
             raise UserError(f"{self.path} takes images of {about.image_shape}, not of {tuple(image_shape)}")
-        if about.test_accuracy < ACCURACY and not self.trusted:
+        if about.image_shape is None and image_shape[-1] not in (1, 3):
+            raise UserError(f"{self.path} takes images of one or three channels, not of {tuple(image_shape)}")
+        if self.weak and not self.trusted:
             raise UserError(
                 f"{self.path} has a test accuracy of {about.test_accuracy:.4f} on {about.data}, below {ACCURACY}; "
                 "take a better network, or set task.trust_features"
             )
+        _fits(self.path, tuple(image_shape))
 
     def check_counts(self, *counts: int) -> None:
         """Raises UserError if one of the counts of examples is too small to be trusted."""
@@ -73,26 +81,13 @@ class FeatureNet:
         """Features and class probabilities of the images, float32. Raises UserError as `check` does."""
         self.check(images.shape[1:])
         contents, parts = read(self.path), []
-        for start in range(0, len(images), _BATCH):
-            part = images[start : start + _BATCH]
-            padded = np.pad(part, ((0, _BATCH - len(part)), (0, 0), (0, 0), (0, 0)))  # one shape, one program
+        rows = _LARGE if contents.about.image_shape is None else _BATCH
+        for start in range(0, len(images), rows):
+            part = images[start : start + rows]
+            padded = np.pad(part, ((0, rows - len(part)), (0, 0), (0, 0), (0, 0)))  # one shape, one program
             found = _seen(contents.model, self.about.mean, self.about.std, contents.variables, padded)
             parts.append([np.asarray(output)[: len(part)] for output in found])
         return Seen(*(np.concatenate(outputs) for outputs in zip(*parts, strict=True)))
-
-
-def set_up(net: FeatureNet, real: Pictures, generated: Pictures) -> dict[str, float]:
-    """What a figure rests on, as numbers beside it: the network and the real images (the first 48 bits of their
-    SHA-256), the network's test accuracy, the counts of examples.
-    """
-    images = hashlib.sha256(np.ascontiguousarray(real).tobytes()).hexdigest()
-    return {
-        "set_up/network": float(int(net.digest[:12], 16)),
-        "set_up/accuracy": net.about.test_accuracy,
-        "set_up/real": float(int(images[:12], 16)),
-        "set_up/real_count": float(len(real)),
-        "set_up/generated_count": float(len(generated)),
-    }
 
 
 def captured(model: Any, variables: Any, inputs: Float[Array, "batch height width channels"]) -> tuple[Array, Array]:
@@ -107,6 +102,15 @@ def captured(model: Any, variables: Any, inputs: Float[Array, "batch height widt
     if not sown:
         raise UserError(f'{type(model).__name__} sows no "features" into "intermediates"; a ResNet does')
     return sown[-1].reshape(len(inputs), -1).astype(jnp.float32), logits.astype(jnp.float32)
+
+
+@lru_cache(maxsize=8)
+def _fits(path: str, image_shape: tuple[int, ...]) -> None:
+    """Raises UserError where the network does not go with its parameters, or with such images."""
+    about, _, model, variables = read(path)
+    images = jax.ShapeDtypeStruct((1, *image_shape), np.uint8)
+    with blamed(f"{path}: its network {about.model} fails"):
+        jax.eval_shape(partial(_seen, model, about.mean, about.std), variables, images)
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))

@@ -12,7 +12,9 @@
      "history": [{"100": 0.9, "200": 0.95}, ...],       of each seed: that metric on validation, by step
      "seconds": {"mean": ..., "std": ..., "values": [...]},                              of training
      "parameters": 61706, "steps": 281, "params_sha256": [...],
-     "data": {...}, "device": {...}, "cpu": {...}, "versions": {...}, "git": [{"commit": ..., "dirty": false}]}
+     "data": {...}, "device": {...}, "cpu": {...}, "versions": {...}, "git": [{"commit": ..., "dirty": false}],
+     "set_up": {"network": ..., "sha256": ..., ...}}    what FID and its like rest on, where there are such figures: see
+                                                        `dlvr_jax/metrics/set_up.py`; files before it have none
 
 `std` is the sample standard deviation (divided by n - 1), null for a single seed. `data`, `device` and `versions` are
 as in a run's `summary.json`, `cpu` as in its `environment.json`; `git` has each commit that a run was made with.
@@ -75,6 +77,7 @@ class Result:
     cpu: dict[str, Any]
     versions: dict[str, str]
     git: list[dict[str, Any]]
+    set_up: dict[str, Any] | None = None
 
     @property
     def family(self) -> str:
@@ -121,6 +124,8 @@ def read(path: Path) -> Result:
         figures = [(own.mean, own.std or 0.0, *own.values) for own in (*spreads.values(), result.seconds)]
         if not all(isinstance(figure, int | float) for own in figures for figure in own):
             raise ValueError("a figure of it is no number")
+        if not isinstance(result.set_up or {}, dict):
+            raise ValueError("its set_up has no names")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: is no result that can be read: {error}; measure it again, or remove it") from None
     return result

@@ -7,7 +7,7 @@ https://arxiv.org/abs/2207.12598.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 import jax
@@ -23,7 +23,7 @@ from dlvr_jax.metrics.generative import class_agreement
 from dlvr_jax.random_key import key_of
 from dlvr_jax.schema import Between, Number
 from dlvr_jax.tasks.diffusion_bound import evenly_spread, last_term, prior_term, step_term
-from dlvr_jax.tasks.image_quality import DIRECTIONS, image_quality, quality_table
+from dlvr_jax.tasks.image_quality import DIRECTIONS, Training, image_quality, nearest_shown, quality_table
 from dlvr_jax.tasks.sampling.diffusion_network import Labels, Network, agreements, generated_path
 from dlvr_jax.tasks.sampling.diffusion_process import Images, Prediction, Process, Times
 from dlvr_jax.tasks.sampling.diffusion_sampling import Draws, Route, draws, first_noise, sampled
@@ -66,6 +66,7 @@ class Diffusion:
     trust_features: bool = False  # also of a weak one, or of few images
     guidance: Annotated[float, Between(0, None)] = 1.0  # of those images, and of samples by default
     compared: tuple[float, ...] = ()  # guidances whose class agreement is told too, on fewer images
+    training_images: Training | None = field(default=None, compare=False)  # no part of any program
 
     def __post_init__(self) -> None:
         if self._net is not None:
@@ -173,7 +174,7 @@ class Diffusion:
         metrics = {name: float(total / count) for name, (total, count) in sums.items()}
         if self._net is None:
             return metrics
-        metrics |= image_quality(outputs["image"], outputs["generated"], self._net)
+        metrics |= image_quality(outputs["image"], outputs["generated"], self._net, self.training_images)
         if not self.network.conditional:
             return metrics
         found = class_agreement(self._net(outputs["generated"]).probabilities, outputs["label"])
@@ -191,7 +192,7 @@ class Diffusion:
             "loss_over_time": pictures.loss_over_time(outputs["time"], outputs["loss"], self.timesteps),
         }
         if self._net is not None:
-            figures = image_quality(outputs["image"], outputs["generated"], self._net)
+            figures = image_quality(outputs["image"], outputs["generated"], self._net, self.training_images)
             shown["quality"] = quality_table(figures, self._net)
         return shown
 
@@ -216,10 +217,12 @@ class Diffusion:
         keys = draws(Keys(seed, 0).shared(Purpose.SAMPLING), jnp.arange(count))
         strength = self.network.guided(state, self.guidance if guidance is None else guidance)
         arguments = first_noise(keys, self.image_shape), keys, labels
-        images, path, guesses = generated_path(self.network, route, STRIP, state, *arguments, strength)
+        made, path, guesses = generated_path(self.network, route, STRIP, state, *arguments, strength)
+        images = np.asarray(made)
         captions = () if labels is None else tuple(self._name(label) for label in np.asarray(labels).tolist())
         return {
-            "samples": Shown(np.asarray(images), captions, "Samples"),
+            "samples": Shown(images, captions, "Samples"),
+            **nearest_shown(images, self._net, self.training_images),
             "denoising": pictures.denoising(np.asarray(path), np.asarray(guesses), route.times),
         }
 

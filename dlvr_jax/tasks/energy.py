@@ -9,7 +9,7 @@ both energies may run away together, since only their difference counts. The val
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Annotated, Any, ClassVar
 
@@ -24,7 +24,7 @@ from dlvr_jax.metrics.out_of_distribution import detection
 from dlvr_jax.random_key import key_of
 from dlvr_jax.schema import Between, Number
 from dlvr_jax.sections import Count
-from dlvr_jax.tasks.image_quality import image_quality
+from dlvr_jax.tasks.image_quality import Training, image_quality, nearest_shown
 from dlvr_jax.tasks.other_images import OtherImages
 from dlvr_jax.tasks.sampling.langevin import Box, Dynamics, langevin, langevin_path, steps_between
 from dlvr_jax.tasks.sampling.replay import drawn, put_back
@@ -74,14 +74,15 @@ class Energy:
     other_data: str | None = None
     features: str | None = None
     trust_features: bool = False
+    training_images: Training | None = field(default=None, compare=False)  # no part of any program
     directions: ClassVar[Mapping[str, Direction]] = {"noise_auroc": "higher", "noise_auprc": "higher"}
 
     def __post_init__(self) -> None:
         """Raises UserError where other data or features do not fit."""
         if self.other_data is not None:
             OtherImages(self.other_data).check(self.image_shape)
-        if self.features is not None:
-            FeatureNet(self.features, self.trust_features).check(self.image_shape)
+        if self._net is not None:
+            self._net.check(self.image_shape)
 
     def init(self, key: Key[Array, ""], batch: Batch) -> tuple[Params, Variables]:
         """See Objective."""
@@ -145,12 +146,12 @@ class Energy:
         for name, others in energies.items():
             metrics |= {f"energy_{name}": float(others.mean()), **detection(real, others, name)}
         metrics["largest_energy"] = float(max(np.abs(one).max() for one in (real, *energies.values())))
-        if self.features is None:
+        if self._net is None:
             return metrics
         images, chains = np.asarray(outputs["image"]), self._buffer(state)
         count = min(len(images), len(chains))
-        net = FeatureNet(self.features, self.trust_features)
-        return metrics | image_quality(images[:count], np.asarray(as_bytes(chains[:count])), net)
+        made = np.asarray(as_bytes(chains[:count]))
+        return metrics | image_quality(images[:count], made, self._net, self.training_images)
 
     def sample(
         self,
@@ -174,6 +175,7 @@ class Energy:
         pictures, taken = np.asarray(as_bytes(path)), (frames - 1) * steps_between(steps, frames)
         return {
             "samples": Images(pictures[-1], (), f"Samples: {taken} Langevin steps from noise"),
+            **nearest_shown(pictures[-1], self._net, self.training_images),
             "chains": strips(pictures[:, :8], "Langevin chains from noise"),
             "buffer": Images(np.asarray(as_bytes(self._buffer(state)[:SHOWN])), (), "Chains of the replay buffer"),
         }
@@ -196,6 +198,10 @@ class Energy:
             captions = tuple(f"{energy:.3f}" for energy in outputs["energy"][rows])
             shown[f"{name}_energy"] = Images(images, captions, f"{name.capitalize()} energy")
         return shown
+
+    @property
+    def _net(self) -> FeatureNet | None:
+        return None if self.features is None else FeatureNet(self.features, self.trust_features)
 
     def _both(self, params: Params, state: State, images: Pixels, chains: Pixels, keys: Keys) -> tuple[Any, Variables]:
         """Energies of images and chains, from one call, so that statistics of a batch are of both."""

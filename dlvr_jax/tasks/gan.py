@@ -6,7 +6,7 @@ model of two players is: `layers/two_players.py`.
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any, ClassVar
 
@@ -23,7 +23,7 @@ from dlvr_jax.metrics.modes import mode_metrics
 from dlvr_jax.schema import Between, Number
 from dlvr_jax.tasks.from_loss import Optimizer, averaged, frozen_unless
 from dlvr_jax.tasks.gan_losses import Kind, check_model, clipped, discriminator_losses, generator_losses, gradient_norms
-from dlvr_jax.tasks.image_quality import DIRECTIONS, image_quality, quality_table
+from dlvr_jax.tasks.image_quality import DIRECTIONS, Training, image_quality, nearest_shown, quality_table
 from dlvr_jax.tasks.players import Player, moved, only_of
 from dlvr_jax.tasks.shown.generated import as_bytes, as_signed, scattered, side_by_side, slerp
 from dlvr_jax.tasks.task import (
@@ -51,7 +51,7 @@ Lost = tuple[Array, tuple[Variables, Sums]]  # a mean loss, the variables after 
 
 @dataclass(frozen=True)
 class GAN:
-    """Images or points like those of the data. `features` is a file of `./launch.sh export`, for FID and its like.
+    """Images or points like those of the data. `features`, for FID and its like: see metrics/feature_file.py.
 
     Each player's batch statistics change in its own updates only. `train.ema` averages the generator alone. Schedules
     count steps, not the critic's updates.
@@ -64,6 +64,7 @@ class GAN:
     critic_steps: Annotated[int, Between(1, 100)] = 1
     features: str | None = None
     trust_features: bool = False  # below a test accuracy of 0.92, on fewer than 5,000 examples
+    training_images: Training | None = field(default=None, compare=False)  # no part of any program
     show: ClassVar[None] = None  # what a discriminator says of an example is a bare number
 
     def __post_init__(self) -> None:
@@ -169,7 +170,7 @@ class GAN:
             return metrics | (mode_metrics(outputs["point"], outputs["label"], generated) if "label" in outputs else {})
         flat = [images.reshape(len(images), -1) / 255 for images in (outputs["image"], generated)]
         metrics["sliced_wasserstein"] = sliced_wasserstein(*flat)
-        return metrics | image_quality(outputs["image"], generated, self._net)
+        return metrics | image_quality(outputs["image"], generated, self._net, self.training_images)
 
     def displays(
         self, state: State, sums: Any, outputs: Any, examples: Callable[[np.ndarray], Batch]
@@ -181,7 +182,8 @@ class GAN:
             return {"points": Images(pictures, ("real", "generated"), "Points")}
         shown: dict[str, Display] = {"real": Images(outputs["image"][:SHOWN], (), "Real")}
         if self._net is not None:
-            shown["quality"] = quality_table(image_quality(outputs["image"], generated, self._net), self._net)
+            figures = image_quality(outputs["image"], generated, self._net, self.training_images)
+            shown["quality"] = quality_table(figures, self._net)
         return shown
 
     def sample(
@@ -198,7 +200,8 @@ class GAN:
         made = np.asarray(_generate(self, state, z[:count]))
         if made.ndim == 2:
             return {"samples": Images(scattered([made]), (f"{count} points",), "Samples")}
-        shown: dict[str, Display] = {"samples": Images(np.asarray(as_bytes(made)), (), "Samples")}
+        images = np.asarray(as_bytes(made))
+        shown = {"samples": Images(images, (), "Samples"), **nearest_shown(images, self._net, self.training_images)}
         if interpolations:
             ways = slerp(z[count : count + interpolations], z[count + interpolations :], 9)
             rows = np.asarray(as_bytes(_generate(self, state, ways.reshape(-1, self.model.latent))))

@@ -4,6 +4,9 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
+
+from dlvr_jax.side_by_side import Training, comparable
 from tests.end_to_end.conftest import Launch
 from tests.sweeps.made_up import made_up_sweep
 
@@ -75,3 +78,44 @@ def test_what_is_no_run_is_an_error(tiny_run: Path, tmp_path: Path, call: Launch
     ]:
         done = call("compare", tiny_run, path)
         assert done.returncode == 1 and done.stderr == f"error: {path} {fault}\n"
+
+
+def judged(run: Path, to: Path, fid: float, **set_up: float) -> Path:
+    """A copy of a run, as if a feature network had judged it."""
+    shutil.copytree(run, to)
+    figures = {"fid": fid, **{f"set_up/{name}": value for name, value in set_up.items()}}
+    lines = [json.loads(line) for line in (to / "metrics.jsonl").read_text().splitlines()]
+    lines = [{**line, **(figures if line["split"] != "train" else {})} for line in lines]
+    (to / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    summary = json.loads((to / "summary.json").read_text())
+    summary["metrics"] |= {f"test/{name}": value for name, value in figures.items()}
+    (to / "summary.json").write_text(json.dumps(summary))
+    return to
+
+
+def test_figures_of_unlike_set_ups_are_not_shown_side_by_side(tiny_run: Path, tmp_path: Path, call: Launch) -> None:
+    one = judged(tiny_run, tmp_path / "one", 2.3, network=0xC0FFEE, real_count=10_000.0)
+    same = judged(tiny_run, tmp_path / "same", 2.4, network=0xC0FFEE, real_count=10_000.0, training_count=5000.0)
+    other = judged(tiny_run, tmp_path / "other", 9.9, network=0xBEEF, real_count=10_000.0)
+    done = call("compare", one, same, tiny_run, "--out", tmp_path / "page.html")
+    assert done.stderr == "" and "Fid, validation" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    done = call("compare", one, same, other, "--out", tmp_path / "page.html")
+    why = "fid; other was judged otherwise than one, by network (000000c0ffee and 00000000beef)"
+    assert done.stderr == f"warning: not shown side by side: {why}\n"
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "Fid, validation" not in page and "Accuracy, validation" in page and why in page
+
+
+@pytest.mark.parametrize("count", [1000.0, 10_000.0])
+def test_the_main_metric_is_left_out_of_the_table_as_well(count: float) -> None:
+    def training(name: str, count: float) -> Training:
+        figures = {"loss": 0.5, "fid": 3.0, "class_agreement/guidance_1": 0.9, "set_up/generated_count": count}
+        tested = {f"test/{metric}": value for metric, value in figures.items()}
+        return Training(name, {"eval.best": "fid"}, [{"step": 1, "split": "validation"}], {"metrics": tested}, 1.0, 1)
+
+    found, why = comparable([training("a", 10_000.0), training("b", count)])
+    if count == 10_000:
+        assert why is None and found[1].measured == {"test/fid": 3.0}
+    else:
+        assert why is not None and "class_agreement/guidance_1, fid; b was" in why and "(10000 and 1000)" in why
+        assert found[0].measured == {} and "test/loss" in found[0].outcome["metrics"]

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from dlvr_jax.errors import UserError
+from dlvr_jax.metrics import feature_file
+from dlvr_jax.metrics.features import FeatureNet
 from dlvr_jax.reporting.results import read
 from dlvr_jax.run import Run
 from experiments.measure import measure
+from tests.metrics.small_features import written
 
 TINY = "configs/cnn/lenet5_digits.py:tiny"
 TWO = [TINY, "--seeds", "3-4", "--config.optimizer.learning_rate=0.003", "--out", "found/two.json"]
@@ -77,6 +80,31 @@ def test_a_seed_that_fails_is_one_line_after_its_own(capfd: pytest.CaptureFixtur
     out, err = capfd.readouterr()
     assert err.splitlines()[-1].startswith("error: step ") and "seed 1" not in out
     assert not Path("found/bad.json").exists()
+
+
+def test_the_file_says_what_fid_rests_on_and_another_network_in_its_place_is_refused(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    net = written(tmp_path / "net", shape=(28, 28, 1))
+    flags = {
+        "task.features": str(net),
+        "task.trust_features": "true",
+        "train.steps": "2",
+        "train.checkpoint_every": "2",
+    }
+    given = [f"--config.{key}={value}" for key, value in flags.items()]
+    command = ["configs/gan/mlp_gan_fashion_mnist.py:tiny", "--seeds=0", *given, "--out=found.json"]
+    assert measure(command) == 0
+    result = read(Path("found.json"))
+    assert result.set_up is not None and result.metrics["test/nearest_training_real"].mean > 0
+    assert result.set_up["sha256"] == FeatureNet(str(net)).digest and result.set_up["test_accuracy"] == 0.95
+    assert (result.set_up["trained_on"], result.set_up["split"]) == ("made_up", "test")
+    assert result.set_up["real_count"] == result.set_up["generated_count"] > 0 and len(result.set_up["real"]) == 12
+    written(net, accuracy=0.96, shape=(28, 28, 1))
+    feature_file.read.cache_clear()
+    with pytest.raises(UserError, match=r"net is another network than judged runs/gan/.*; put that one back"):
+        measure(command)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """A network of features: written and read, in batches, and refused where it should be."""
 
+import dataclasses
+import re
 from pathlib import Path
 
 import jax
@@ -8,8 +10,9 @@ import numpy as np
 import pytest
 
 from dlvr_jax.errors import UserError
-from dlvr_jax.metrics.feature_file import read
-from dlvr_jax.metrics.features import FeatureNet, captured, set_up
+from dlvr_jax.metrics.feature_file import read, write
+from dlvr_jax.metrics.features import FeatureNet, captured
+from dlvr_jax.metrics.set_up import set_up
 from dlvr_jax.models.cnn.lenet5 import LeNet5
 from tests.metrics.small_features import SHAPE, SmallFeatures, written
 
@@ -66,6 +69,21 @@ def test_other_shapes_and_other_files_are_refused(tmp_path: Path) -> None:
     strange = written(tmp_path / "strange", model="cnn.no_such.Model")
     with pytest.raises(UserError, match="cnn.no_such.Model"):
         FeatureNet(str(strange))(images(1))
+
+
+def test_what_would_give_false_figures_is_refused(tmp_path: Path) -> None:
+    about, _, _, variables = read(str(written(tmp_path / "net.safetensors")))
+    damaged = jax.tree.map(lambda leaf: np.full_like(leaf, np.nan), variables)
+    faults = {
+        "not finite": (about, damaged),
+        "a deviation of (0.0,)": (dataclasses.replace(about, std=(0.0,)), variables),
+        "its test accuracy is nan": (dataclasses.replace(about, test_accuracy=float("nan")), variables),
+        "its network cnn": (about, {"params": variables["params"]}),
+    }
+    for number, (words, contents) in enumerate(faults.items()):
+        write(tmp_path / str(number), *contents)
+        with pytest.raises(UserError, match=re.escape(words.replace("cnn", about.model))):
+            FeatureNet(str(tmp_path / str(number)), trusted=True).check(SHAPE)
 
 
 def test_a_model_without_features_is_refused() -> None:

@@ -55,6 +55,42 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
 
 
+SET_UP = {
+    "network": "cnn.small_vgg.SmallVGG",
+    "sha256": "c0ffee" * 10 + "beef",
+    "trained_on": "digits",
+    "test_accuracy": 0.97,
+    "data": "digits",
+    "split": "test",
+    "real_count": 10_000,
+    "generated_count": 10_000,
+    "training_count": 5_000,
+}
+
+
+def test_what_fid_rests_on_is_kept_and_told_once_for_all_that_share_it(tmp_path: Path) -> None:
+    other = {"network": "Inception-v3", "sha256": "0" * 64, "data": "digits", "split": "test"}
+    other |= {"real_count": 9, "generated_count": 9}
+    for name, own in {"a": SET_UP, "b": SET_UP, "c": other, "d": None}.items():
+        write(tmp_path / f"{name}.json", dataclasses.replace(result(f"configs/gan/{name}.py"), flags={}, set_up=own))
+    assert read(tmp_path / "a.json").set_up == SET_UP
+    lines = [line for line in page(read_all(tmp_path)).splitlines() if line.startswith("FID")]
+    assert lines == [
+        "FID and its like of a, b: judged by cnn.small_vgg.SmallVGG (SHA-256 c0ffeec0ffee, test accuracy 0.9700 on "
+        "digits); 10,000 images beside 10,000 real ones of the test split of digits, nearest of 5,000 training images.",
+        "FID and its like of c: judged by Inception-v3 (SHA-256 000000000000); 9 images beside 9 real ones of the test "
+        "split of digits.",
+    ]
+
+
+def test_a_file_from_before_set_ups_is_read(tmp_path: Path) -> None:
+    write(tmp_path / "old.json", result())
+    content = json.loads((tmp_path / "old.json").read_text())
+    del content["set_up"]
+    (tmp_path / "old.json").write_text(json.dumps(content))
+    assert read(tmp_path / "old.json") == result()
+
+
 def test_the_result_of_a_config_is_the_one_without_flags() -> None:
     own = dataclasses.replace(result(accuracies=(0.9,)), flags={})
     other = result("configs/cnn/other.py", (0.99,))
@@ -94,6 +130,7 @@ def test_the_page_has_a_table_a_family_and_is_the_same_for_the_same_results(tmp_
         lambda content: json.dumps({**content, "metrics": {}}),
         lambda content: json.dumps({key: value for key, value in content.items() if key != "seconds"}),
         lambda content: json.dumps({**content, "more": 1}),
+        lambda content: json.dumps({**content, "set_up": ["network"]}),
         lambda content: json.dumps({**content, "seconds": {"mean": None, "std": None, "values": []}}),
     ],
 )

@@ -289,6 +289,9 @@ def test_images_are_judged_by_a_network_of_features_where_there_is_one(tmp_path:
     assert "fid" not in without and "sliced_wasserstein" in without
     assert set(experiment.task.directions) < set(metrics) and metrics["fid"] > metrics["fid_real"]
     assert metrics["set_up/generated_count"] == 32
+    assert 0 < metrics["set_up/training_count"] <= 5000 and {"nearest_training", "nearest_training_real"} < set(metrics)
+    assert experiment.task.sample(state, 0, count=5)["nearest_training"].images.shape == (5, 56, 28, 1)
+    assert experiment.task == dataclasses.replace(experiment.task, training_images=None)  # so programs are shared
     assert "quality" in experiment.task.displays(state, sums, outputs, batch_of)
     same = experiment.task.finish(state, sums, {**outputs, "generated": outputs["image"]})
     assert same["fid"] == pytest.approx(0, abs=1e-6) and same["precision"] == same["coverage"] == 1

@@ -7,7 +7,7 @@ import pytest
 
 from dlvr_jax.errors import UserError
 from dlvr_jax.metrics.features import FeatureNet
-from dlvr_jax.tasks.image_quality import DIRECTIONS, image_quality, quality_table
+from dlvr_jax.tasks.image_quality import DIRECTIONS, JUDGED, image_quality, nearest_shown, quality_table
 from tests.metrics.small_features import SHAPE, written
 
 
@@ -37,3 +37,24 @@ def test_no_network_no_figures_and_few_images_are_refused(tmp_path: Path) -> Non
     assert image_quality(images, images, None) == {}
     with pytest.raises(UserError, match="20 examples are too few"):
         image_quality(images, images, FeatureNet(str(written(tmp_path / "net"))))
+
+
+def test_who_remembers_is_nearer_to_the_training_images_than_real_ones_are(tmp_path: Path) -> None:
+    net = FeatureNet(str(written(tmp_path / "net")), trusted=True)
+    training, real, invented = pictures(300, 0), pictures(40, 1), pictures(40, 2)
+    known = lambda: training  # noqa: E731
+    honest, copied = (image_quality(real, made, net, known) for made in (invented, training[5:45]))
+    assert copied["nearest_training"] == pytest.approx(0, abs=1e-3)  # a difference of squares, from f32 features
+    assert copied["nearest_training_real"] == honest["nearest_training_real"] > 0.1
+    assert honest["nearest_training"] == pytest.approx(honest["nearest_training_real"], rel=0.5)
+    assert honest["set_up/training_count"] == 300
+    assert {name for name in honest if not name.startswith("set_up/")} == set(JUDGED) - {"class_agreement"}
+
+
+def test_images_stand_above_the_training_images_that_are_nearest(tmp_path: Path) -> None:
+    net = FeatureNet(str(written(tmp_path / "net")), trusted=True)
+    training = pictures(50, 0)
+    shown = nearest_shown(training[[7, 3, 41]], net, lambda: training)["nearest_training"]
+    assert shown.images.shape == (3, 16, 8, 1) and len(shown.captions) == 3 and "50 training" in shown.title
+    np.testing.assert_array_equal(shown.images[:, :8], shown.images[:, 8:])
+    assert nearest_shown(training, None, lambda: training) == nearest_shown(training, net, None) == {}
