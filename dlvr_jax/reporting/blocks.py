@@ -34,7 +34,7 @@ class Block:
     def wide(self) -> bool:
         """Whether it takes a row of the page for itself."""
         long = any(len(cell) > _LONG_CELL for row in self.rows for cell in row)
-        return bool(self.pictures or self.passages) or len(self.columns) > 5 or long
+        return bool(self.pictures or self.passages) or len(self.columns) > 4 or long
 
     @property
     def side(self) -> int:
