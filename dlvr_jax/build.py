@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import jax
@@ -14,6 +14,8 @@ from dlvr_jax.check import FILLED, Flat, hyper_keys, named, own_arguments, sourc
 from dlvr_jax.cross_check import steps_of_epochs
 from dlvr_jax.data.augment import augment
 from dlvr_jax.data.batches import Batches, evaluation_batches, of_members, training_batches
+from dlvr_jax.data.length_buckets import have_lengths
+from dlvr_jax.data.some_images import some_images
 from dlvr_jax.data.sources import Source, Spec
 from dlvr_jax.errors import UserError, blamed
 from dlvr_jax.schema import REQUIRED, Bound, fields_of
@@ -24,6 +26,8 @@ from dlvr_jax.training.optimizers import Chain
 from dlvr_jax.training.population import Population
 from dlvr_jax.training.sharding import Placement
 from dlvr_jax.training.strategy import Form
+
+KNOWN = 5_000  # training images among which the nearest to generated ones are looked for
 
 
 @dataclass(frozen=True)
@@ -120,6 +124,8 @@ class Experiment:
             micro=self.task.micro if self.task.micro > 1 else None,
             order=self.flat["data.order"],
             backing=self.flat["data.backing"],
+            length_buckets=self.train.length_buckets,
+            shared_seed=given or 0,  # which members and runs alone have in common
         )
 
     def evaluation_batches(self, split: str) -> Batches:
@@ -147,7 +153,7 @@ def build(flat: Flat) -> Experiment:
     data = source(flat)
     train = _train_section(flat, data.spec.splits["train"])
     model, optimizer = _model(flat, data.spec), _optimizer(flat, train)
-    task = _task(flat, data.spec, model, optimizer)
+    task = _task(flat, data, model, optimizer)
     first = {**flat, **varied_of(flat, 0)}
     hyper = {key: first[key] for key in hyper_keys(flat)}
     evaluation = EvalSection(**_section(flat, "eval"))
@@ -207,9 +213,9 @@ def _model(flat: Flat, spec: Spec) -> Any:
     return _made(flat, "model", _of_the_data(spec) | {"dtype": jnp.dtype(flat["train.precision"])})
 
 
-def _task(flat: Flat, spec: Spec, model: Any, optimizer: Chain) -> Task:
+def _task(flat: Flat, data: Source, model: Any, optimizer: Chain) -> Task:
     """A task with a step of its own as it is, an objective made into a task."""
-    target = named(flat, "task.name")
+    target, spec = named(flat, "task.name"), data.spec
     parts = _of_the_data(spec) | {
         "model": model,
         "optimizer": optimizer,
@@ -219,6 +225,7 @@ def _task(flat: Flat, spec: Spec, model: Any, optimizer: Chain) -> Task:
         "tokenizer": spec.tokenizer,
         "target_tokenizer": spec.target_tokenizer,
         "period": spec.period,
+        "training_images": partial(some_images, data, "train", KNOWN) if "image" in spec.features else None,
     }
     if "augment" in fields_of(target):
         if spec.num_classes is None:
@@ -260,8 +267,13 @@ def _check_wishes(experiment: Experiment) -> None:
     ]
     if e.flat["data.order"] == "streams" and e.examples_per_step > sizes["train"] > 0:
         faults.append(f"data.order = streams: has {sizes['train']} examples for {e.examples_per_step} rows")
-    if e.evaluation.sample_every is not None and getattr(e.task, "sample", None) is None:
-        faults.append(f"eval.sample_every: {e.flat['task.name']} has nothing to sample; leave it none")
+    if e.train.length_buckets is not None and not have_lengths(e.data.spec.features):
+        faults.append(
+            f"train.length_buckets = {e.train.length_buckets}: the examples of data.name = {e.flat['data.name']} "
+            "do not differ in length; leave it none"
+        )
+    if e.evaluation.sample_every is not None and e.task.sample is None and e.task.show is None:
+        faults.append(f"eval.sample_every: {e.flat['task.name']} has nothing to show; leave it none")
     if e.train.precision != "float32" and "dtype" not in fields_of(type(e.model)):
         faults.append(f"train.precision = {e.train.precision}: {e.flat['model.name']} has only float32")
     if faults:

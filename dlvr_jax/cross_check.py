@@ -14,7 +14,7 @@ def cross_faults(flat: Mapping[str, Any], train_examples: int | None) -> list[st
 
     `train_examples` is the size of the train split, None where the data cannot be made.
     """
-    checks = (_length, _warmup, _nesterov, _rows, _members, _multiples, _stopping)
+    checks = (_length, _warmup, _nesterov, _rows, _members, _multiples, _buckets, _stopping)
     return [fault for check in checks for fault in check(_Sound(flat), train_examples)]
 
 
@@ -86,6 +86,17 @@ def _multiples(flat: Mapping[str, Any], examples: int | None) -> Iterator[str]:
         if flat[key] is not None and flat[key] % per_call:
             low, high = nearest_multiples(flat[key], per_call)
             yield f"{key} = {flat[key]} is no multiple of train.steps_per_call = {per_call}; use {low} or {high}"
+
+
+def _buckets(flat: Mapping[str, Any], examples: int | None) -> Iterator[str]:
+    """A batch's bucket follows from its step, and each bucket has a program."""
+    given = f"train.length_buckets = {flat['train.length_buckets']}"
+    if flat["train.length_buckets"] is None:
+        return
+    if flat["data.order"] == "streams":
+        yield f"{given}: data.order = streams says which examples go together; leave one of the two"
+    if (flat["train.steps_per_call"] or 1) > 1:
+        yield f"{given}: steps of one call have one width; use train.steps_per_call = 1"
 
 
 def _stopping(flat: Mapping[str, Any], examples: int | None) -> Iterator[str]:

@@ -35,6 +35,7 @@ class TrainSection:
     ema: Annotated[float | None, Between(0, 1)] = None  # decay of the averaged parameters that evaluation uses
     accumulate: Count = 1  # micro-batches an update; batch statistics are per micro-batch
     steps_per_call: Count = 1  # steps in one compiled program
+    length_buckets: Annotated[int | None, Between(1, 4)] = None  # batches of texts of like length, cut to it
     early_stopping: Annotated[int | None, Between(1, None)] = None  # evaluations without a better `eval.best`
 
 
@@ -44,7 +45,7 @@ class EvalSection:
 
     batch_size: Count = 500
     best: str | None = None  # validation metric whose best state is kept, and tested; None: the last state
-    sample_every: Annotated[int | None, Between(1, None)] = None  # steps between samples; None: only at the end
+    sample_every: Annotated[int | None, Between(1, None)] = None  # steps between samples (or predictions) in the report
 
 
 @dataclass(frozen=True)

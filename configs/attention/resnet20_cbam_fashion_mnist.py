@@ -29,6 +29,7 @@ def get_config(arg: str = "") -> ConfigDict:
 
     config.eval.batch_size = 500
     config.eval.best = "accuracy"
+    config.eval.sample_every = 1_600
 
     if arg == "tiny":
         config.model.update(dict(depth=8, width=4, reduction=2))

@@ -40,6 +40,7 @@ def get_config(arg: str = "") -> ConfigDict:
 
     config.eval.batch_size = 500
     config.eval.best = "accuracy"
+    config.eval.sample_every = 800
 
     if arg == "tiny":
         stages = dict(maps=(8,), repeats=(2,), kernels=(3,), strides=(2,), expansions=(2,))

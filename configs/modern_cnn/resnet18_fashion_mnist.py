@@ -30,6 +30,7 @@ def get_config(arg: str = "") -> ConfigDict:
 
     config.eval.batch_size = 500
     config.eval.best = "accuracy"
+    config.eval.sample_every = 800
 
     if arg == "tiny":
         config.model.update(dict(depth=10, width=4))

@@ -27,6 +27,7 @@ def get_config(arg: str = "") -> ConfigDict:
 
     config.eval.batch_size = 200
     config.eval.best = "entity_f1"
+    config.eval.sample_every = 600
     if arg == "tiny":
         config.model.update(dict(embedding=4, width=8))
         config.optimizer.learning_rate = 0.05

@@ -28,6 +28,7 @@ def get_config(arg: str = "") -> ConfigDict:
 
     config.eval.batch_size = 200
     config.eval.best = "loss"
+    config.eval.sample_every = 1_000
     if arg == "tiny":
         config.model.width = 8
         config.optimizer.learning_rate = 0.02

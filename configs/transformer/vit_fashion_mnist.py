@@ -31,4 +31,5 @@ def get_config(arg: str = "") -> ConfigDict:
 
     config.eval.batch_size = 500
     config.eval.best = "accuracy"
+    config.eval.sample_every = 800
     return common.variant(config, arg)

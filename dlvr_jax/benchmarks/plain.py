@@ -18,6 +18,7 @@ OFF: Mapping[str, bool | int | str | None] = {
     "task.label_smoothing": None,
     "train.accumulate": 1,
     "train.ema": None,
+    "train.length_buckets": None,
     "train.steps_per_call": 1,
 }
 

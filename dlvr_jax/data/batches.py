@@ -6,14 +6,15 @@ the same bits.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any, Literal
 
 import jax
 import numpy as np
 
-from dlvr_jax.data.order import Permutation, permutation
+from dlvr_jax.data.length_buckets import LengthBuckets, Widths
+from dlvr_jax.data.order import Permutation, permutation, stretch
 from dlvr_jax.data.sources import Arrays, Source, Spec
 
 Batch = dict[str, Any]
@@ -32,21 +33,25 @@ class Batches:
     (True = a real example, not padding), both with the batch's leading axes, "reset" in streams (True = the row starts
     anew), and the features when streaming.
     `resident` is the whole split, to be an argument of the compiled step. `num_batches` is None for endless training.
+    `widths(step)` says to what a step's features are cut, after payload and resident arrays, of full width, are put
+    together; there are as many programs as different ones.
     """
 
     resident: Arrays
     payload: Callable[[int], Payload]
     num_batches: int | None
+    widths: Callable[[int], Widths] = lambda step: ()
 
     def __getitem__(self, step: int) -> Batch:
         if step < 0 or (self.num_batches is not None and step >= self.num_batches):
             raise IndexError(f"batch {step} of {self.num_batches or 'endless training'}")
-        return assemble(self.resident, self.payload(step))
+        return assemble(self.resident, self.payload(step), self.widths(step))
 
 
-def assemble(resident: Mapping[str, Any], payload: Mapping[str, Any]) -> Batch:
-    """The batch: rows of the resident arrays by index, and the payload. Works on numpy and under `jax.jit` alike."""
-    return {name: array[payload["index"]] for name, array in resident.items()} | dict(payload)
+def assemble(resident: Mapping[str, Any], payload: Mapping[str, Any], widths: Widths = ()) -> Batch:
+    """The batch: rows of the resident arrays by index, and the payload, cut. Works on numpy and under `jax.jit`."""
+    batch = {name: array[payload["index"]] for name, array in resident.items()} | dict(payload)
+    return batch | {name: batch[name][..., :width] for name, width in widths}
 
 
 def training_batches(
@@ -57,11 +62,14 @@ def training_batches(
     seed: int,
     order: Order = "shuffled",
     backing: Backing = "auto",
+    length_buckets: int | None = None,
+    shared_seed: int = 0,
 ) -> Batches:
     """Endless: the permutations of epoch 0, 1, ... one after the other, cut into batches; one may straddle two epochs.
 
     Leading axes are (batch_size,), or (micro, batch_size / micro) where `micro` is given. In `streams`, see
-    `_training_stream`.
+    `_training_stream`. `length_buckets`: each batch is of one bucket, see `data/length_buckets.py`, whose sequence
+    follows from the shared seed.
     """
     if batch_size < 1 or batch_size % (micro or 1):
         raise ValueError(f"batch_size = {batch_size} is not a positive multiple of micro = {micro}")
@@ -69,13 +77,11 @@ def training_batches(
     shape = (batch_size,) if micro is None else (micro, batch_size // micro)
     if order == "streams":
         return _backed(source, "train", partial(_training_stream, size, batch_size, shape), None, backing)
-    permuted = lru_cache(maxsize=2)(lambda epoch: permutation(seed, epoch, size))
-
-    def indices(step: int) -> Payload:
-        index = _stretch(permuted, size, step * batch_size, (step + 1) * batch_size)
-        return {"index": index.reshape(shape), "mask": np.ones(shape, bool)}
-
-    return _backed(source, "train", indices, None, backing)
+    if length_buckets is None:
+        return _backed(source, "train", partial(_unmasked, _shuffled(size, batch_size, seed), shape), None, backing)
+    buckets = LengthBuckets.of(source.arrays("train"), length_buckets)
+    examples, widths = buckets.order(batch_size, seed, shared_seed)
+    return replace(_backed(source, "train", partial(_unmasked, examples, shape), None, backing), widths=widths)
 
 
 def evaluation_batches(
@@ -107,7 +113,17 @@ def of_members(batches: Sequence[Batches]) -> Batches:
         own = [one.payload(step) for one in batches]
         return {name: np.stack([part[name] for part in own]) for name in own[0]}
 
-    return Batches(batches[0].resident, payload, batches[0].num_batches)
+    return replace(batches[0], payload=payload)
+
+
+def _shuffled(size: int, batch_size: int, seed: int) -> Callable[[int], Permutation]:
+    """The examples of each step, out of the whole split."""
+    permuted = lru_cache(maxsize=2)(lambda epoch: permutation(seed, epoch, size))
+    return lambda step: stretch(permuted, size, step * batch_size, (step + 1) * batch_size)
+
+
+def _unmasked(examples: Callable[[int], Permutation], shape: tuple[int, ...], step: int) -> Payload:
+    return {"index": examples(step).reshape(shape), "mask": np.ones(shape, bool)}
 
 
 def _training_stream(size: int, rows: int, shape: tuple[int, ...], step: int) -> Payload:
@@ -135,13 +151,6 @@ def is_resident(spec: Spec, split: str, backing: Backing) -> bool:
     memory = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
     limit = RESIDENT_BYTES if memory is None else min(RESIDENT_BYTES, int(memory * RESIDENT_SHARE))
     return example * spec.splits[split] <= limit
-
-
-def _stretch(order: Callable[[int], Permutation], size: int, first: int, last: int) -> Permutation:
-    """Positions first .. last - 1 of the endless sequence of epochs."""
-    epochs = range(first // size, (last - 1) // size + 1)
-    parts = [order(epoch)[max(first - epoch * size, 0) : last - epoch * size] for epoch in epochs]
-    return np.concatenate(parts)
 
 
 def _backed(

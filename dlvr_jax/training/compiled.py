@@ -1,7 +1,7 @@
 """From a task's pure functions to compiled programs.
 
-Programs are kept by (task, shapes): equal tasks share them, whatever their hyper, within a process by this cache and
-across processes by JAX's own.
+Programs are kept by (task, widths, shapes): equal tasks share them, whatever their hyper, within a process by this
+cache and across processes by JAX's own.
 """
 
 import dataclasses
@@ -17,56 +17,61 @@ from jax.typing import ArrayLike
 
 from dlvr_jax import runtime
 from dlvr_jax.data.batches import assemble
+from dlvr_jax.data.length_buckets import Widths
 from dlvr_jax.tasks.task import Batch, Carry, State, Sums, Task
 
 
 def initial_state(task: Task, seed: ArrayLike, hyper: Any, batch: Batch, places: State | None = None) -> State:
     """`task.init`, compiled; made in its places where they are given, so that it need not fit on one device."""
     arguments = (np.asarray(seed, np.uint32), hyper, dict(batch))
-    return _program(_init, task, False, arguments, places=places)(*arguments)
+    return _program(_init, (task,), False, arguments, places=places)(*arguments)
 
 
-def train_program(task: Task, per_call: int, state: State, resident: Any, payload: Any) -> Callable[..., Any]:
+def train_program(
+    task: Task, per_call: int, state: State, resident: Any, payload: Any, widths: Widths = ()
+) -> Callable[..., Any]:
     """(state, resident, payload) -> (state, sums); with several steps a call, payload and sums have them in front.
 
-    The state that goes in is used up.
+    The state that goes in is used up. `widths`: see `Batches`.
     """
     function = _steps if per_call > 1 else _step
-    return _program(function, task, True, (state, resident, payload), kept=(state, None))
+    return _program(function, (task, widths), True, (state, resident, payload), kept=(state, None))
 
 
 def eval_program(task: Task, state: State, resident: Any, payload: Any, carry: Any) -> Callable[..., Any]:
     """(state, resident, payload, carry) -> (sums, outputs, carry)."""
-    return _program(_eval, task, False, (state, resident, payload, carry), kept=(None, None, carry))
+    return _program(_eval, (task,), False, (state, resident, payload, carry), kept=(None, None, carry))
 
 
 def initial_carry(task: Task, resident: Any, payload: Any) -> Carry:
     """`task.initial_carry`, compiled; what is None is not."""
     if not jax.tree.leaves(jax.eval_shape(lambda r, p: _carry(task, r, p), resident, payload)):
         return None
-    return _program(_carry, task, False, (resident, payload))(resident, payload)
+    return _program(_carry, (task,), False, (resident, payload))(resident, payload)
 
 
 def predict_program(task: Task, state: State, batch: Any) -> Callable[..., Any]:
     """(state, batch) -> outputs."""
-    return _program(_predict, task, False, (state, batch))
+    return _program(_predict, (task,), False, (state, batch))
 
 
-def non_finite_program(task: Task, state: State, resident: Any, payload: Any) -> Callable[..., Any]:
+def non_finite_program(
+    task: Task, state: State, resident: Any, payload: Any, widths: Widths = ()
+) -> Callable[..., Any]:
     """(state, resident, payload) -> tree of booleans."""
-    return _program(_non_finite, task, False, (state, resident, payload))
+    return _program(_non_finite, (task, widths), False, (state, resident, payload))
 
 
 def _init(task: Task, seed: Any, hyper: Any, batch: Batch) -> State:
     return task.init(seed, hyper, batch)
 
 
-def _step(task: Task, state: State, resident: Any, payload: Any) -> tuple[State, Sums]:
-    return task.train_step(_gathered(state, "params"), assemble(resident, payload))
+def _step(task: Task, widths: Widths, state: State, resident: Any, payload: Any) -> tuple[State, Sums]:
+    return task.train_step(_gathered(state, "params"), assemble(resident, payload, widths))
 
 
-def _steps(task: Task, state: State, resident: Any, payload: Any) -> tuple[State, Sums]:
-    return jax.lax.scan(lambda before, one: _step(task, before, resident, one), state, payload)
+def _steps(task: Task, widths: Widths, state: State, resident: Any, payload: Any) -> tuple[State, Sums]:
+    return jax.lax.scan(lambda before, one: _step(task, widths, before, resident, one), state, payload)
 
 
 def _eval(task: Task, state: State, resident: Any, payload: Any, carry: Any) -> Any:
@@ -81,8 +86,8 @@ def _predict(task: Task, state: State, batch: Any) -> Any:
     return task.predict(_gathered(state, "params", "average"), batch)
 
 
-def _non_finite(task: Task, state: State, resident: Any, payload: Any) -> Any:
-    return task.non_finite(_gathered(state, "params"), assemble(resident, payload))
+def _non_finite(task: Task, widths: Widths, state: State, resident: Any, payload: Any) -> Any:
+    return task.non_finite(_gathered(state, "params"), assemble(resident, payload, widths))
 
 
 def _gathered(state: State, *names: str) -> State:
@@ -99,20 +104,21 @@ def _gathered(state: State, *names: str) -> State:
 
 def _program(
     function: Callable[..., Any],
-    task: Any,
+    static: tuple[Any, ...],
     donate: bool,
     arguments: tuple[Any, ...],
     kept: Any = None,
     places: Any = None,
 ) -> Callable[..., Any]:
-    """`kept`: of what comes out, that which goes in again, and so must stay where it is; None for the rest.
+    """`static`: the first arguments of the function, which choose the program.
 
+    `kept`: of what comes out, that which goes in again, and so must stay where it is; None for the rest.
     `places`: where what comes out is put, instead.
     """
     leaves, structure = jax.tree.flatten(arguments)
     shapes = tuple(map(_shape, leaves))
     found, out = jax.tree.flatten(_places(shapes, kept) if places is None else places)
-    return _compile(function, task, donate, structure, shapes, (out, tuple(found)))
+    return _compile(function, static, donate, structure, shapes, (out, tuple(found)))
 
 
 def _places(shapes: tuple[jax.ShapeDtypeStruct, ...], kept: Any) -> Any:
@@ -139,9 +145,11 @@ def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
 
 
 @lru_cache(maxsize=64)
-def _compile(function: Any, task: Task, donate: bool, structure: Any, leaves: Any, places: Any) -> Callable[..., Any]:
+def _compile(
+    function: Any, static: tuple[Any, ...], donate: bool, structure: Any, leaves: Any, places: Any
+) -> Callable[..., Any]:
     jitted = jax.jit(
-        partial(function, task),  # of which traces and the cache show the name
+        partial(function, *static),  # of which traces and the cache show the name
         donate_argnums=0 if donate else (),
         out_shardings=jax.tree.unflatten(*places),
     )

@@ -12,15 +12,17 @@ import jax
 import numpy as np
 
 from dlvr_jax import processes
+from dlvr_jax.data.length_buckets import Widths
 from dlvr_jax.data.prefetch import payloads
+from dlvr_jax.displays import Display
 from dlvr_jax.errors import UserError, blamed
 from dlvr_jax.metrics.mean import mean_of
 from dlvr_jax.reporting.console import Progress, warn
 from dlvr_jax.reporting.tensorboard import TensorBoard
-from dlvr_jax.tasks.task import as_evaluated, evaluated
+from dlvr_jax.tasks.task import State, as_evaluated, evaluated
 from dlvr_jax.training.cadence import due
 from dlvr_jax.training.checkpoint import Checkpoints, clean, named_leaves, remove, restore, steps
-from dlvr_jax.training.compiled import non_finite_program, train_program
+from dlvr_jax.training.compiled import non_finite_program, predict_program, train_program
 from dlvr_jax.training.evaluation import add_up, evaluate
 from dlvr_jax.training.population import each_member
 from dlvr_jax.training.signals import Interrupt, interruptible
@@ -28,6 +30,7 @@ from dlvr_jax.training.training import Memory, Training, remember_best
 
 PENDING = 256  # steps whose sums may wait on the device
 SAMPLE_SEED = 0  # the same noise each time, so that samples can be compared over the training
+SHOWN = 16  # examples, of a task that makes no samples
 
 
 class Stopped(Exception):
@@ -104,11 +107,14 @@ def _loop(
                 t.run.append_metrics(line)
                 board.write(line)
 
-    batches, program = payloads(split.batches, step, t.last, per_call=per_call), None
+    batches = payloads(split.batches, step, t.last, per_call=per_call)
+    programs: dict[Widths, Any] = {}
     while step < t.last and not _stops_early(t, step):
         payload = split.placement.rows(next(batches), leading)
-        program = program or _program(t, payload)
-        t.state, sums = program(t.state, split.resident, payload)  # dispatched; nothing below waits unless it is due
+        widths = split.batches.widths(step)
+        if widths not in programs:
+            programs[widths] = _program(t, payload, widths)
+        t.state, sums = programs[widths](t.state, split.resident, payload)  # dispatched; nothing waits unless it is due
         pending.append(sums)
         step += per_call
 
@@ -133,10 +139,10 @@ def _loop(
             log("validation", metrics)
             progress.note(_evaluation_line(t, step, metrics))
 
-        every = t.evaluation.sample_every if t.task.sample is not None else None
+        every = t.evaluation.sample_every
         if every and step < t.last and due(step, every, t.last):
             _stop_if_failed(t)
-            _show_samples(t, step)
+            _show(t, step)
 
         signal = processes.heard(interrupt.signal, due(step, t.train.log_every, t.last))
         stopping = (signal is not None or step == t.until) and step < t.last
@@ -152,10 +158,10 @@ def _loop(
     checkpoints.wait()
 
 
-def _program(t: Training, payload: Any) -> Any:
+def _program(t: Training, payload: Any, widths: Widths) -> Any:
     """The compiled step. What only training does may fail here for the first time, in a model of the user's own."""
     with blamed("the training step fails"):
-        return train_program(t.task, t.train.steps_per_call, t.state, t.splits["train"].resident, payload)
+        return train_program(t.task, t.train.steps_per_call, t.state, t.splits["train"].resident, payload, widths)
 
 
 def _save(t: Training, checkpoints: Checkpoints, step: int) -> None:
@@ -183,9 +189,8 @@ def _stop_if_failed(t: Training) -> None:
     failed = int(failures.min())
     split = t.splits["train"]
     payload = split.placement.rows(split.batches.payload(failed - 1), int(t.task.micro > 1))
-    flags = jax.device_get(
-        non_finite_program(t.task, t.state, split.resident, payload)(t.state, split.resident, payload)
-    )
+    program = non_finite_program(t.task, t.state, split.resident, payload, split.batches.widths(failed - 1))
+    flags = jax.device_get(program(t.state, split.resident, payload))
     leaves = [name for name, flag in named_leaves(flags).items() if np.any(flag)]
     saved = steps(t.run.checkpoints)
     good = f"the checkpoint of step {saved[-1]} is good" if saved else "there is no checkpoint yet"
@@ -208,15 +213,26 @@ def _stops_early(t: Training, step: int) -> bool:
     return patience is not None and all(best) and step - max(best) >= patience * t.train.eval_every
 
 
-def _show_samples(t: Training, step: int) -> None:
-    """Saves samples and makes the report of what there is so far."""
+def _show(t: Training, step: int) -> None:
+    """Saves samples, or what is said of some examples, and makes the report of what there is so far."""
     from dlvr_jax.reporting.html import write_report
 
-    assert t.task.sample is not None
+    if t.task.sample is None and (t.task.show is None or "validation" not in t.splits):
+        return
     state = processes.whole(as_evaluated(t.state))
     if t.run.writes:
-        t.run.write_displays(step, t.task.sample(state, SAMPLE_SEED))
+        shown = _predictions(t, state) if t.task.sample is None else t.task.sample(state, SAMPLE_SEED)
+        t.run.write_displays(step, shown)
         write_report(t.run)
+
+
+def _predictions(t: Training, state: State) -> dict[str, Display]:
+    """What is said of the first examples of the validation split."""
+    batch = t.splits["validation"].batches[0]
+    some = {name: rows[: min(SHOWN, batch["mask"].sum())] for name, rows in batch.items()}
+    outputs = jax.device_get(predict_program(t.task, state, some)(state, some))
+    assert t.task.show is not None
+    return t.task.show(some, outputs)
 
 
 def _evaluation_line(t: Training, step: int, metrics: Sequence[Mapping[str, float]]) -> str:
