@@ -24,7 +24,7 @@ from dlvr_jax.training.cadence import due
 from dlvr_jax.training.checkpoint import Checkpoints, clean, named_leaves, remove, restore, steps
 from dlvr_jax.training.compiled import non_finite_program, predict_program, train_program
 from dlvr_jax.training.evaluation import add_up, evaluate
-from dlvr_jax.training.population import each_member
+from dlvr_jax.training.population import Population, each_member
 from dlvr_jax.training.signals import Interrupt, interruptible
 from dlvr_jax.training.training import Memory, Training, remember_best
 
@@ -214,10 +214,14 @@ def _stops_early(t: Training, step: int) -> bool:
 
 
 def _show(t: Training, step: int) -> None:
-    """Saves samples, or what is said of some examples, and makes the report of what there is so far."""
+    """Saves samples, or what is said of some examples, and makes the report of what there is so far.
+
+    Nothing of a population, whose members are shown when they are taken out.
+    """
     from dlvr_jax.reporting.html import write_report
 
-    if t.task.sample is None and (t.task.show is None or "validation" not in t.splits):
+    shows = t.task.sample is not None or (t.task.show is not None and "validation" in t.splits)
+    if isinstance(t.task, Population) or not shows:
         return
     state = processes.whole(as_evaluated(t.state))
     if t.run.writes:
