@@ -1,5 +1,6 @@
 """Every config's `tiny`, found by scanning: a new config is covered by the tests that exist."""
 
+import re
 from functools import lru_cache
 
 import jax
@@ -8,8 +9,10 @@ import pytest
 
 from dlvr_jax import check, config
 from dlvr_jax.build import Experiment, build
+from dlvr_jax.training.checkpoint import named_leaves
 from dlvr_jax.training.compiled import initial_state, train_program
 
+TRACE = r"(\d+/)+trace/"  # where optax keeps the sum of momentum
 # Studies vary what others are: each point is checked by tests/sweeps/test_studies.py.
 PATHS = sorted(
     (
@@ -37,6 +40,7 @@ def _first_of_each(*beginnings: str) -> pytest.MarkDecorator:
 
 
 every_config = pytest.mark.parametrize("path", PATHS)
+every_network = _first_of_each("model.", "task.")  # words and switches change what a model is made of
 every_model = _first_of_each("model.name", "task.")  # with each task that it is trained for
 every_task = _first_of_each("task.")
 
@@ -51,17 +55,24 @@ def tiny(path: str, **flags: str) -> Experiment:
 
 
 def plain(path: str, **flags: str) -> Experiment:
-    """`tiny` with the gradient as its update, and one update of each player: the form compared with other forms.
+    """`tiny` with the gradient as its update, and at most two updates of a player: the form compared with others.
 
-    What rounding does to a first update, the next ones multiply.
+    What rounding does to a first update, the next ones multiply. Momentum 0 keeps the gradient: see `gradient_of`.
     """
     known = tiny(path).flat
-    others = ("optimizer.momentum", "optimizer.l2", "optimizer.clip_norm", "optimizer.weight_decay")
-    gradient = {key: "none" for key in others if known.get(key) is not None}
-    alike = {"optimizer.name": "sgd", "optimizer.schedule": "constant", "optimizer.learning_rate": "1"}
-    alike |= gradient | {"optimizer.nesterov": "false"}
-    once = {"task__critic_steps": "1"} if "task.critic_steps" in known else {}
-    return tiny(path, **({key.replace(".", "__"): text for key, text in alike.items()} | once | flags))
+    others = ("optimizer.l2", "optimizer.clip_norm", "optimizer.weight_decay")
+    alike = {key: "none" for key in others if known.get(key) is not None}
+    alike |= {"optimizer.name": "sgd", "optimizer.schedule": "constant", "optimizer.learning_rate": "1"}
+    alike |= {"optimizer.momentum": "0", "optimizer.nesterov": "false"}
+    if known.get("task.critic_steps", 1) > 1:  # where a whole gradient takes a critic, its penalty is steep
+        alike |= {"task.critic_steps": "2", "optimizer.learning_rate": "0.001"}
+    return tiny(path, **({key.replace(".", "__"): text for key, text in alike.items()} | flags))
+
+
+def gradient_of(state) -> dict[str, np.ndarray]:
+    """Of each parameter, by name: the gradient of the update that led to this state of a `plain`, not rounded by it."""
+    leaves = named_leaves(jax.device_get(state.opt_state)).items()
+    return {re.sub(TRACE, "", name): leaf for name, leaf in leaves if re.search(TRACE, name)}
 
 
 def state_of(experiment: Experiment, seed: int = 0):

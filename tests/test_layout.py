@@ -164,6 +164,28 @@ def test_the_loop_knows_no_family() -> None:
         assert all(is_in(name, ("dlvr_jax.tasks.task", "dlvr_jax.tasks.from_loss")) for name in tasks), path
 
 
+def without_prose(source: str) -> str:
+    """Code without docstrings and comments, in small letters."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            node.value.value = None
+    return ast.unparse(tree).lower()
+
+
+def test_the_loop_says_the_name_of_no_family_and_of_no_task() -> None:
+    """Neither as a name nor in a text: `if name == "gan.GAN"` and `isinstance(task, LanguageModel)` would be found."""
+    own = {"__init__", "__pycache__", "task", "from_loss"}
+    families = {path.name for path in (ROOT / "dlvr_jax" / "models").iterdir() if path.is_dir()} - own
+    tasks = {path.stem for path in (ROOT / "dlvr_jax" / "tasks").glob("*.py")} - own
+    assert {"gan", "transformer", "language_model"} <= families | tasks
+    names = {name.replace("_", "_?") for name in families | tasks}
+    said = re.compile(rf"(?<![a-z])({'|'.join(sorted(names))})(?![a-z])")
+    assert said.search(without_prose("task is LanguageModel")) and said.search(without_prose("x = 'gan.GAN'"))
+    for path in (ROOT / "dlvr_jax" / "training").glob("*.py"):
+        assert not said.findall(without_prose(path.read_text(encoding="utf-8"))), path
+
+
 def test_package_files_are_empty() -> None:
     assert not [
         path for path in FILES if path.name == "__init__.py" and path.parent.name != "dlvr_jax" and path.read_text()

@@ -1,9 +1,10 @@
-"""One finished run for all tests here, and the command line as a user has it, in its own process or in this one."""
+"""Finished runs that tests here share, and the command line as a user has it, in its own process or in this one."""
 
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from filelock import FileLock
 
 from dlvr_jax.config import ROOT
 from experiments.command import main
+from experiments.train import train
 
 TINY = "configs/cnn/lenet5_digits.py:tiny"
 Launch = Callable[..., subprocess.CompletedProcess[str]]
@@ -69,3 +71,26 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
             done = run_verb("train", TINY, "--workdir", run)
             assert done.returncode == 0, done.stderr
     return run
+
+
+@pytest.fixture(scope="session")
+def run_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """run_of(path): a finished run of that config's `tiny`, trained once; tests copy it before they change it.
+
+    The checkpoint of step 6 lies within an epoch (of 4 steps), a window of the log and a text that is read in order.
+    """
+    folder = tmp_path_factory.mktemp("runs")
+
+    @cache
+    def trained(path: str) -> Path:
+        run = folder / path.replace("/", "-")
+        assert train(command_of(path, run)) == 0
+        return run
+
+    return trained
+
+
+def command_of(path: str, run: Path) -> list[str]:
+    """What `run_of` trains; in another folder that holds a part of the same run, it goes on there."""
+    flags = ("--config.train.checkpoint_every=6", "--config.train.keep=9")
+    return [f"{path}:tiny", "--workdir", str(run), *flags]

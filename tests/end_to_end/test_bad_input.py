@@ -126,6 +126,7 @@ class Net(nn.Module):
     def __call__(self, x, *, train):
         {body}
 """
+SHAKESPEARE = "configs/modern_rnn/lstm_shakespeare_1m.py:tiny --workdir HERE/new"
 FOLDER = f"{TINY} --workdir HERE/new --config.data.name=image_folder"
 USER = f"{TINY} --workdir HERE/new --config.model.name=mine.Net"
 OTHER = f"{TINY} --workdir RUN"
@@ -166,6 +167,14 @@ CASES = {
         "no such optimiser": Case(f"{TINY} --config.optimizer.name=adamm", 'no "adamm" in'),
         "no such model": Case(f"{TINY} --config.model.name=cnn.lenet5.LeNet6", 'did you mean "cnn.lenet5.LeNet5"?'),
         "no such data": Case(f"{TINY} --config.data.name=digit", 'did you mean "digits"?'),
+        "a tagger to predict the next word": Case(
+            f"{SHAKESPEARE} --config.model.name=modern_rnn.bidirectional.Tagger",
+            "has no num classes, which model.name = modern_rnn.bidirectional.Tagger needs",
+        ),
+        "a tagger to predict the next word of tagged texts": Case(
+            f"{SHAKESPEARE} --config.data.like=brown_names --config.model.name=modern_rnn.bidirectional.Tagger",
+            "model.name = modern_rnn.bidirectional.Tagger: fails on",
+        ),
         "no config": Case("", "the following arguments are required: CONFIG"),
         "a flag without its folder": Case(f"{TINY} --workdir", "--workdir: expected one argument"),
     },

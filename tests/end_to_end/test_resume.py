@@ -1,14 +1,30 @@
-"""A run taken up again elsewhere: on other devices it goes on, on other data it does not."""
+"""A run taken up again: of every task it ends as if never stopped; on other devices it goes on, on other data not."""
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
 import pytest
 
 from dlvr_jax import choose_form
-from tests.end_to_end.conftest import TINY, Launch
+from dlvr_jax.run import Run
+from experiments.train import train
+from tests.configs import every_task
+from tests.end_to_end.conftest import TINY, Launch, command_of
+from tests.resuming import cut_back, outcome
+
+
+@every_task
+def test_a_resumed_run_of_every_task_equals_one_that_was_never_stopped(
+    path: str, run_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    whole, resumed = run_of(path), tmp_path / "run"
+    shutil.copytree(whole, resumed)
+    cut_back(Run(resumed), 6)
+    assert train(command_of(path, resumed)) == 0
+    assert outcome(Run(resumed)) == outcome(Run(whole))
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
-"""`train`, `evaluate`, `sample` and `predict`, one after the other, on the `tiny` of one config of each task."""
+"""`train`, `evaluate`, `sample` and `predict`, one after the other, on the `tiny` of one config of each model."""
 
 import inspect
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,15 +11,15 @@ from dlvr_jax.schema import fields_of, names_in, resolve
 from experiments.evaluate import evaluate
 from experiments.predict import predict
 from experiments.sample import _options, sample
-from experiments.train import train
-from tests.configs import every_task, tiny
+from tests.configs import every_model, tiny
 from tests.end_to_end.conftest import Launch
 
 
-@every_task
-def test_a_run_of_every_config_can_be_looked_at(path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run, task = tmp_path / "run", tiny(path).task
-    assert train([f"{path}:tiny", "--workdir", str(run), "--config.train.checkpoint_every=16"]) == 0
+@every_model
+def test_a_run_of_every_config_can_be_looked_at(
+    path: str, run_of: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, task = run_of(path), tiny(path).task
     assert (run / "report.html").stat().st_size < 2_000_000
     capsys.readouterr()
     assert evaluate([str(run)]) == 0

@@ -11,12 +11,13 @@ from dlvr_jax.build import build
 from dlvr_jax.errors import UserError
 from dlvr_jax.launch import Start, launch
 from dlvr_jax.recorded import restored
-from dlvr_jax.run import TIMES, Run
+from dlvr_jax.run import Run
 from dlvr_jax.training import checkpoint
 from dlvr_jax.training.checkpoint import tree_digest
 from dlvr_jax.training.training import chosen_state
 from tests.configs import state_of
 from tests.damage import flip_a_byte
+from tests.resuming import cut_back, outcome
 
 DIGITS = config.find("configs/cnn/lenet5_digits.py:tiny")
 
@@ -26,26 +27,6 @@ def train(folder: Path, origin: Path | None = None, **flags: str) -> Run:
     given = {key.replace("__", "."): text for key, text in flags.items()}
     assert launch(Start(DIGITS, check.complete(config.load(DIGITS), given), folder, origin)) == 0
     return Run(folder)
-
-
-def lines(run: Run) -> list[dict]:
-    """The metrics without times."""
-    return [{key: value for key, value in line.items() if key not in TIMES} for line in run.metrics()]
-
-
-def outcome(run: Run) -> tuple:
-    summary = run.summary()
-    assert summary is not None
-    return summary["params_sha256"], summary["metrics"], lines(run)
-
-
-def cut_back(run: Run, step: int) -> None:
-    """The folder as a process killed shortly after this checkpoint leaves it."""
-    (run.path / "summary.json").unlink()
-    for later in [number for number in checkpoint.steps(run.checkpoints) if number > step]:
-        (run.checkpoints / str(later)).rename(run.path / f"gone-{later}")
-    with (run.path / "metrics.jsonl").open("a") as file:
-        file.write('{"step": 16, "split": "tr')
 
 
 FORMS = {
@@ -142,6 +123,13 @@ def test_the_best_state_is_the_one_tested(tmp_path: Path) -> None:
     best = min(losses, key=losses.__getitem__)
     summary = run.summary()
     assert summary["tested_step"] == best and summary["metrics"]["validation/loss"] == losses[best]
+
+
+def test_what_is_said_of_examples_is_shown_while_the_training_goes_on(tmp_path: Path) -> None:
+    run = train(tmp_path / "run", eval__sample_every="8")
+    assert list((run.path / "samples" / "00000008").iterdir())
+    two = train(tmp_path / "two", eval__sample_every="8", population__size="2", population__strategy="vmap")
+    assert not (two.path / "samples" / "00000008").exists()
 
 
 def test_early_stopping_counts_evaluations_without_a_better_one(tmp_path: Path) -> None:
