@@ -1,7 +1,8 @@
 """WGAN-GP on Fashion-MNIST: Gulrajani et al. 2017, https://arxiv.org/abs/1704.00028, whose algorithm 1 has this
 optimiser, penalty, batch size and number of critic updates; data by Xiao et al. 2017, https://arxiv.org/abs/1708.07747.
 
-FID 3.65 on the test split (seed 0) by the features of a small VGG, critic's gradient norm 1.046 at the end: see docs/gan.md.
+FID 3.65 on the test split (seed 0) by the features of a small VGG: see docs/gan.md. The critic's gradient has a norm of
+1.046 at the end.
 """
 
 from ml_collections import ConfigDict
