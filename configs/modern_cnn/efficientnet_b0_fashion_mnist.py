@@ -1,8 +1,8 @@
 """EfficientNet-B0 on Fashion-MNIST: Tan & Le 2019, https://arxiv.org/abs/1905.11946, scaled down for small pictures.
 
 Of table 1 the stages 1 to 5 (of 7) with half the maps and at most two blocks each; the stem has stride 1. So the stages
-see 28, 14, 7, 4 and 4 pixels where those of B0 see 112, 56, 28, 14 and 14; 204,902 parameters. Test accuracy 0.905 (seed
-0), 20 minutes on one core beside other work.
+see 28, 14, 7, 4 and 4 pixels where those of B0 see 112, 56, 28, 14 and 14; 204,902 parameters. Test accuracy 0.905
+(seed 0), 20 minutes on one core beside other work.
 """
 
 from ml_collections import ConfigDict
