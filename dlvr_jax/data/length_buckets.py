@@ -43,7 +43,9 @@ class LengthBuckets:
 
         Equal lengths go together, so there are fewer where lengths do not differ enough.
         """
-        lengths = np.asarray(arrays["source_length" if "source" in arrays else "length"])
+        lengths = np.maximum(
+            arrays["source_length" if "source" in arrays else "length"], 1
+        )  # nothing is cut to nothing
         quantiles = [-(-len(lengths) * part // most) - 1 for part in range(1, most + 1)]
         longest = np.unique(np.sort(lengths)[quantiles])  # of each bucket
         bucket = np.searchsorted(longest, lengths)

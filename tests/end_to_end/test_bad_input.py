@@ -205,7 +205,13 @@ CASES = {
             f"{TINY} --workdir HERE/f", "is not empty and holds no run", lambda r, h: (h / "f").touch()
         ),
         "a full folder as workdir": Case(f"{TINY} --workdir HERE", "is not empty and holds no run", module("mine = 1")),
-        "a folder as page": Case("RUN --out HERE", "HERE is a folder; give a file in it", verb="predict"),
+        "a folder as page": Case(
+            "RUN --out HERE/page.html",
+            "page.html is a folder; give a file in it",
+            lambda run, here: (here / "page.html").mkdir(),
+            verb="predict",
+        ),
+        "a file of the run as page": Case("RUN --out RUN/config.json", "a page must end in .html", verb="predict"),
         "a link to nothing as workdir": Case(
             f"{TINY} --workdir HERE/link",
             "link cannot be written: it is a link to nothing; choose another --workdir",

@@ -13,7 +13,7 @@ Logits = Float[Array, "rows vocabulary"]
 _COLDEST = 1e-6  # of this temperature already only the likeliest token is left
 
 
-def tempered(logits: Logits, temperature: Number) -> Logits:
+def tempered(logits: Float[Array, "*rows vocabulary"], temperature: Number) -> Float[Array, "*rows vocabulary"]:
     """softmax(logits / temperature): 1 as learned, less is bolder, 0 takes the likeliest."""
     return logits / jnp.maximum(temperature, _COLDEST)
 
