@@ -18,6 +18,7 @@ from dlvr_jax.training.population import Population, member, stacked
 from dlvr_jax.training.sharding import Placement
 from tests.configs import (
     every_config,
+    every_model,
     every_network,
     every_task,
     gradient_of,
@@ -82,7 +83,7 @@ def test_in_bfloat16_they_do_too(path: str) -> None:
     _assert_every_parameter_has_a_gradient(path, "bfloat16")
 
 
-@every_network
+@every_model
 def test_the_same_seed_gives_the_same_bits_and_another_does_not(path: str) -> None:
     experiment = tiny(path)
     digests = [tree_digest(run_steps(experiment, state_of(experiment, seed), 2)[0]) for seed in (3, 3, 4)]
