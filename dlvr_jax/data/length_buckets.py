@@ -43,9 +43,8 @@ class LengthBuckets:
 
         Equal lengths go together, so there are fewer where lengths do not differ enough.
         """
-        lengths = np.maximum(
-            arrays["source_length" if "source" in arrays else "length"], 1
-        )  # nothing is cut to nothing
+        name = "source_length" if "source" in arrays else "length"
+        lengths = np.maximum(arrays[name], 1)  # as `_widths` has it
         quantiles = [-(-len(lengths) * part // most) - 1 for part in range(1, most + 1)]
         longest = np.unique(np.sort(lengths)[quantiles])  # of each bucket
         bucket = np.searchsorted(longest, lengths)
