@@ -15,6 +15,8 @@ from dlvr_jax.training.compiled import predict_program
 from dlvr_jax.training.training import chosen_state, which_state
 from experiments.command import arguments, main
 
+COUNT = 16  # examples that are shown where no number is given
+
 
 def predict(argv: Sequence[str]) -> int:
     """Predicts once, prints the passages and writes `predict.html` into the run's folder."""
@@ -22,7 +24,7 @@ def predict(argv: Sequence[str]) -> int:
     parser.add_argument("run", metavar="RUN", type=Path, help="the folder of a run, finished or not")
     parser.add_argument("--split", default="test", help="train, validation or test (the default)")
     parser.add_whole("--first", Between(0, None), default=0, help="the first example's number (default: 0)")
-    parser.add_whole("--count", Between(1, 10_000), default=16, help="how many examples (default: 16)")
+    parser.add_whole("--count", Between(1, 10_000), help=f"how many examples (default: {COUNT}, or all that there are)")
     parser.add_whole("--step", Between(0, None), help="of the checkpoint (default: the newest whole one)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the page (default: predict.html in the run's folder)")
     known = parser.parse_args(argv)
@@ -32,17 +34,18 @@ def predict(argv: Sequence[str]) -> int:
         raise UserError(f"{run.path}: {experiment.flat['task.name']} has no predictions to show; try sample")
     check_split(experiment, known.split)
     size = experiment.data.spec.splits[known.split]
-    if known.first + known.count > size:
+    count = known.count or max(1, min(COUNT, size - known.first))
+    if known.first + count > size:
         raise UserError(
-            f"--first {known.first} --count {known.count}: the {known.split} split has {size:,} examples, from 0 on"
+            f"--first {known.first} --count {count}: the {known.split} split has {size:,} examples, from 0 on"
         )
     training = restored(run, experiment, known.step)
-    state, index = chosen_state(training), np.arange(known.first, known.first + known.count)
+    state, index = chosen_state(training), np.arange(known.first, known.first + count)
     batch = experiment.data.records(known.split).read(index)
     outputs = predict_program(experiment.task, state, batch)(state, batch)
     shown = experiment.task.show(batch, {name: np.asarray(output) for name, output in outputs.items()})
     print_displays(shown)
-    facts = [which_state(training), f"{known.split} {known.first} to {known.first + known.count - 1}"]
+    facts = [which_state(training), f"{known.split} {known.first} to {known.first + count - 1}"]
     out = known.out or run.path / "predict.html"
     print(f"page  {write_displays_page(out, run.path.name, 'Predictions', facts, shown)}")
     return 0

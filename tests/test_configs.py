@@ -64,22 +64,23 @@ def test_models_and_tasks_are_as_their_config_says(path: str) -> None:
 
 
 @every_network
-def test_the_loss_falls(path: str) -> None:
+def test_parameters_stay_finite_and_the_loss_falls(path: str) -> None:
     experiment = tiny(path)
-    if experiment.task.directions.get("loss") != "lower":
-        pytest.skip("its players, or its chains, have no loss that falls")
-    _, sums = run_steps(experiment, state_of(experiment), 16)
-    losses = ratios(sums)["loss"]
-    assert losses[-4:].mean() < losses[:4].mean()
+    after, sums = run_steps(experiment, state_of(experiment), 16)
+    for name, leaf in named_leaves(jax.device_get(after.params)).items():
+        assert np.isfinite(leaf).all(), name
+    if experiment.task.directions.get("loss") == "lower":  # players and chains have none that falls
+        losses = ratios(sums)["loss"]
+        assert losses[-4:].mean() < losses[:4].mean()
 
 
 @every_network
-def test_every_parameter_has_a_gradient_and_stays_finite(path: str) -> None:
+def test_every_parameter_has_a_gradient(path: str) -> None:
     _assert_every_parameter_has_a_gradient(path, "float32")
 
 
 @every_task
-def test_in_bfloat16_they_do_too(path: str) -> None:
+def test_in_bfloat16_it_has_one_too(path: str) -> None:
     _assert_every_parameter_has_a_gradient(path, "bfloat16")
 
 
@@ -189,9 +190,7 @@ def _assert_every_parameter_has_a_gradient(path: str, precision: str) -> None:
     norms = {name: np.linalg.norm(leaf.astype(np.float64)) for name, leaf in gradient.items()}
     none = {name for name, norm in norms.items() if not norm > SMALLEST * max(norms.values())}
     assert not {name for name in none if not name.endswith(UNSEEN)}
-    experiment = tiny(path, train__precision=precision)
-    after, _ = run_steps(experiment, state_of(experiment), 16)
-    for name, leaf in named_leaves(jax.device_get(after.params)).items():
+    for name, leaf in named_leaves(jax.device_get(state.params)).items():
         assert leaf.dtype == np.float32 and np.isfinite(leaf).all(), name
 
 

@@ -22,6 +22,7 @@ import optax
 from jaxtyping import Array, Float, Key
 
 from dlvr_jax.displays import Display
+from dlvr_jax.errors import UserError
 from dlvr_jax.metrics.classification import classification_sums, finish_classification
 from dlvr_jax.schema import Between, Number
 from dlvr_jax.sections import Count
@@ -66,6 +67,10 @@ class EnergyClassification:
     low: float = -2.5
     high: float = 2.5
     directions: ClassVar[Mapping[str, Direction]] = DIRECTIONS
+
+    def __post_init__(self) -> None:
+        if not self.low < self.high:
+            raise UserError(f"task.low = {self.low:g} must be less than task.high = {self.high:g}")
 
     @property
     def box(self) -> Box:

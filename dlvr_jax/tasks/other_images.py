@@ -8,7 +8,7 @@ from jaxtyping import UInt8
 
 from dlvr_jax.data.sources import Source
 from dlvr_jax.errors import UserError
-from dlvr_jax.schema import resolve
+from dlvr_jax.schema import REQUIRED, fields_of, resolve
 
 
 @dataclass(frozen=True)
@@ -30,4 +30,7 @@ class OtherImages:
 
     def _source(self) -> Source:
         make: Callable[[], Source] = resolve(self.name, "dlvr_jax.data.builders", "task.other_data")
+        needed = [name for name, field in fields_of(make).items() if field.default is REQUIRED]
+        if needed:
+            raise UserError(f"task.other_data = {self.name}: needs {', '.join(needed)}; name one that needs nothing")
         return make()

@@ -122,7 +122,7 @@ def test_an_empty_cell_takes_the_value_before_it(tmp_path: Path) -> None:
         ("a,b\n1,1_000\n", "b", r"row 2: '1_000'"),
         ("a,b\n1,1e39\n", "b", r"row 2: '1e39'"),  # infinite as float32
         ("a,a\n1,2\n", "a", "has 2 such columns; give a number"),
-        ("b\n10,5\n", "b", "row 2: has 2 cells where the first row has 1; where numbers have decimal commas"),
+        ("b\n10,5\n", "b", "row 2: has 2 cells, the first row 1; if numbers have decimal commas"),
         ("", "b", "has no rows"),
         ("a\n1\n2\n", "a", "do not fit into the train span"),
     ],
@@ -132,3 +132,12 @@ def test_what_is_wrong_with_a_csv_is_said(tmp_path: Path, text: str, column: str
         csv_series(path=written(tmp_path, text), column=column)
     with pytest.raises(UserError, match="cannot be read as CSV"):
         csv_series(path=str(tmp_path / "none.csv"))
+
+
+def test_numbers_whose_digits_float32_loses_are_refused(tmp_path: Path) -> None:
+    wave = 1e9 + np.sin(np.arange(200))
+    path = written(tmp_path, "load\n" + "".join(f"{value!r}\n" for value in wave.tolist()))
+    with pytest.raises(UserError, match="up to 1e[+]09 with a spread of 0.7.* lose their digits in float32"):
+        csv_series(path=path, length=2)
+    steps = csv_series(path=path, length=2, difference=1).arrays("train")["history"][:, 0, 0]
+    np.testing.assert_allclose(steps, np.diff(wave)[: len(steps)], atol=1e-6)

@@ -10,7 +10,7 @@ from dlvr_jax.errors import UserError
 from dlvr_jax.schema import fields_of, names_in, resolve
 from experiments.evaluate import evaluate
 from experiments.predict import predict
-from experiments.sample import _options, sample
+from experiments.sample import _listed, _options, sample
 from tests.configs import every_model, tiny
 from tests.end_to_end.conftest import Launch
 
@@ -33,13 +33,21 @@ def test_a_run_of_every_config_can_be_looked_at(
             assert (run / f"{verb}.html").stat().st_size > 2000
 
 
-def test_a_wrong_option_is_told_with_those_that_there_are(tiny_run: Path, call: Launch) -> None:
+def test_a_wrong_option_is_told_with_those_that_there_are(tiny_run: Path, tmp_path: Path, call: Launch) -> None:
     done = call("predict", tiny_run, "--count", 1000)
     assert done.returncode == 1 and "the test split has 32 examples" in done.stderr
+    done = call("predict", tiny_run, "--first", 30, "--out", tmp_path / "page.html")  # without a count: what is left
+    assert done.returncode == 0 and "test 30 to 31" in (tmp_path / "page.html").read_text()
     done = call("sample", tiny_run, "--seed", -1)
     assert done.returncode == 1 and "--seed -1: must be between 0 and" in done.stderr
     done = call("predict", tiny_run, "--split", "tset")
     assert done.returncode == 1 and "--split tset: made_up has no such split" in done.stderr
+
+
+def test_the_options_of_a_sampler_are_listed_with_their_defaults() -> None:
+    sampler = tiny("configs/transformer/gpt_shakespeare_1m.py").task.sample
+    assert sampler is not None
+    assert "--top_k: a whole number, at least 1, or none (default: none)" in _listed(fields_of(sampler))
 
 
 def test_options_of_sample_are_checked_against_its_signature() -> None:

@@ -197,6 +197,12 @@ def test_samples_take_options_and_refuse_what_the_model_cannot() -> None:
         objective().sample(untaught, 0, guidance=2.0)
 
 
+@pytest.mark.parametrize("flags", [dict(task__guidance="2"), dict(task__compared="1,2")])
+def test_guidance_of_what_is_never_taught_is_refused_before_training(flags: dict[str, str]) -> None:
+    with pytest.raises(UserError, match="guidance = 2: only for a conditional model, trained with task.label_dropout"):
+        tiny(CONFIG, task__label_dropout="none", **flags)
+
+
 def test_without_classes_there_are_no_captions_and_no_guidance() -> None:
     experiment = tiny(CONFIG, model__conditional="false", task__label_dropout="none")
     state = trained_shape()[1]

@@ -138,6 +138,8 @@ def test_other_data_must_have_the_same_shape() -> None:
         Energy(EnergyNet(), (28, 28, 1), other_data="made_up")
     with pytest.raises(UserError, match=r"task.other_data = two_moons: has no images, where \(28, 28, 1\) is needed"):
         Energy(EnergyNet(), (28, 28, 1), other_data="two_moons")
+    with pytest.raises(UserError, match="task.other_data = image_folder: needs path"):
+        Energy(EnergyNet(), (28, 28, 1), other_data="image_folder")
     with pytest.raises(UserError, match=r'task.other_data: no "animal" .* did you mean'):
         Energy(EnergyNet(), (28, 28, 1), other_data="animal")
 

@@ -12,6 +12,7 @@ import pytest
 from scipy.special import logsumexp
 
 from dlvr_jax.displays import HeatMap, Images
+from dlvr_jax.errors import UserError
 from dlvr_jax.tasks.energy_classification import EnergyClassification, marginal
 from dlvr_jax.tasks.task import Keys
 from tests.configs import run_steps, state_of, tiny
@@ -38,6 +39,11 @@ def evaluated(experiment: Any, state: Any) -> tuple[Any, Any]:
     batch |= {"index": jnp.arange(count), "mask": jnp.ones(count, bool)}
     sums, outputs, _ = jax.device_get(jax.jit(experiment.task.eval_step)(state, batch, None))
     return sums, outputs
+
+
+def test_the_box_must_have_an_inside() -> None:
+    with pytest.raises(UserError, match="task.low = 1 must be less than task.high = -1"):
+        tiny(PATH, task__low="1", task__high="-1")
 
 
 def test_marginal_energies_sum_the_classes() -> None:

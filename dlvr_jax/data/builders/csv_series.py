@@ -13,6 +13,7 @@ from dlvr_jax.data.sources import InMemory, Source
 from dlvr_jax.errors import UserError
 from dlvr_jax.schema import Between
 
+FINEST = 1e-3  # a step between two float32 numbers, at most, of the standard deviation
 _GREATEST = float(np.finfo(np.float32).max)
 
 
@@ -38,6 +39,11 @@ def csv_series(
             raise UserError(f"data.difference = {difference} is not less than the {len(values)} rows of {path}")
         values = values[difference:] - values[:-difference]
     mean, std = statistics(values)
+    if np.spacing(np.abs(values).max(), dtype=np.float32) > FINEST * std[0]:
+        raise UserError(
+            f"data.path = {path!r}: numbers up to {np.abs(values).max():g} with a spread of {std[0]:.3g} lose their "
+            "digits in float32; subtract a constant from the column, or set data.difference"
+        )
     name = Path(path).stem
     spec = series_spec(name, steps=len(values), length=length, horizon=horizon, mean=mean, std=std, period=period)
     return InMemory(spec, lambda split: windows(values, spec)[split])
@@ -59,8 +65,8 @@ def _values(path: Path, column: str | int, delimiter: str) -> Float[np.ndarray, 
             continue
         if len(row) > len(rows[0][1]):
             raise UserError(
-                f"{path}, row {line}: has {len(row)} cells where the first row has {len(rows[0][1])}; where numbers "
-                "have decimal commas, cells are to be between other signs (data.delimiter), and commas to be points"
+                f"{path}, row {line}: has {len(row)} cells, the first row {len(rows[0][1])}; if numbers have decimal "
+                "commas, write points, or set data.delimiter"
             )
         if cell is None or (cell and not _is_number(cell)) or (not cell and not values):
             raise UserError(f"{path}, row {line}: {cell!r} in column {column!r} is no number; mend or remove the row")
