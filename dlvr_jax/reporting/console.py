@@ -95,8 +95,9 @@ class Progress:
         return f"{self._step:>{len(str(self._total))}}/{self._total}"
 
     def _facts(self) -> list[str]:
-        """What to say beside the position, most important first: metrics, time left, speed."""
-        names = [name for name in self._metrics if name not in BOOKKEEPING][:3]
+        """What to say beside the position, most important first: metrics (losses before others), time left, speed."""
+        names = [name for name in self._metrics if name not in BOOKKEEPING]
+        names = sorted(names, key=lambda name: "loss" not in name)[:3]
         facts = [f"{name} {number(self._metrics[name])}" for name in names]
         left = self._seconds_left()
         if left is not None:

@@ -128,6 +128,12 @@ def test_progress_copes_with_what_it_may_be_given(capsys: pytest.CaptureFixture[
     assert "loss nan" in capsys.readouterr().err
 
 
+def test_losses_are_told_before_other_metrics(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress(9) as progress:
+        progress.update(1, {"fake_score": 0.5, "d_loss": 1.0, "real_score": 0.5, "g_loss": 2.0}, None)
+    assert "d_loss 1.000  g_loss 2.000  fake_score 0.5000" in capsys.readouterr().err
+
+
 def test_differences_name_key_value_and_origin(capsys: pytest.CaptureFixture[str]) -> None:
     console.print_differences({"format": 1, **record(argument="tiny")})
     first, *rows = capsys.readouterr().out.splitlines()
