@@ -10,6 +10,7 @@ from typing import Any
 from dlvr_jax import check, config, runtime
 from dlvr_jax.atomic_write import check_file, write_text
 from dlvr_jax.benchmarks.start import seconds_to_first_step, seconds_to_import
+from dlvr_jax.errors import UserError
 from dlvr_jax.reporting.tables import print_table
 from dlvr_jax.schema import Between
 from experiments.command import arguments, main
@@ -18,7 +19,10 @@ HEADER = ("config", "first start, s", "another", "of which Python and imports")
 
 
 def start(argv: Sequence[str]) -> None:
-    """Prints each start: the first one of a config, which fills the caches if they are empty, then the following."""
+    """Prints each start: the first one of a config, which fills the caches if they are empty, then the following.
+
+    A config that does not start is told at the end; the figures of the others are kept.
+    """
     parser = arguments("start", "Seconds from process start to the first finished step.")
     parser.add_argument("configs", metavar="CONFIG", nargs="*", default=["configs/cnn/lenet5_digits.py"])
     parser.add_whole("--repeats", Between(0, 1000), default=3, help="starts after the first (default: 3)")
@@ -28,15 +32,22 @@ def start(argv: Sequence[str]) -> None:
         check.complete(config.load(config.find(name)), config.flags(rest))
     if known.out is not None:
         check_file(known.out)
-    rows = [_measured(name, rest, known.repeats) for name in known.configs]
-    if known.repeats:
+    rows, faults = [], []
+    for name in known.configs:
+        try:
+            rows.append(_measured(name, rest, known.repeats))
+        except UserError as error:
+            faults += [f"{name}: {fault}" for fault in error.faults]
+    if rows and known.repeats:
         print_table(HEADER, list(map(_cells, rows)), right=HEADER[1:])
-    if known.out is not None:
+    if rows and known.out is not None:
         runtime.start()
         environment = {key: runtime.environment()[key] for key in ("device", "cpu", "versions", "flags", "git")}
         command = shlex.join(["./launch.sh", "start", *argv])
         write_text(known.out, json.dumps({"command": command, **environment, "rows": rows}, indent=1) + "\n")
         print(f"figures  {known.out}")
+    if faults:
+        raise UserError(*faults)
 
 
 def _measured(name: str, flags: Sequence[str], repeats: int) -> dict[str, Any]:

@@ -94,7 +94,7 @@ class Ours:
     def loop(self, steps: int) -> float:
         """Seconds that a step more costs in the whole loop with logging: what begins and ends a run does not count."""
         steps = -(-steps // self.per_call) * self.per_call
-        self._looped(self.per_call)  # what only the first run does: importing orbax and TensorBoard's writer
+        self._looped(2 * self.per_call)  # what only the first run does: imports, and the memory of two steps in flight
         return (self._looped(3 * steps) - self._looped(steps)) / (2 * steps)
 
     def _looped(self, steps: int) -> float:

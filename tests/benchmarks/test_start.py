@@ -1,7 +1,11 @@
 """`start` measures each config that is named, and keeps what it measured."""
 
 import json
+import re
 
+import pytest
+
+from dlvr_jax.errors import UserError
 from experiments.start import start
 
 TINY = ("configs/ebm/energy_two_moons.py:tiny", "configs/cnn/lenet5_digits.py:tiny")
@@ -15,3 +19,17 @@ def test_the_starts_of_each_config_are_kept(tmp_path, capsys) -> None:
     assert all(0 < row["import_seconds"][0] < row["other_seconds"][0] for row in rows)
     shown = capsys.readouterr().out
     assert all(name.removeprefix("configs/") in shown for name in TINY)
+
+
+def test_what_does_not_start_is_told_and_the_others_are_kept(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def seconds(name: str, flags: list[str]) -> float:
+        if name == TINY[0]:
+            raise UserError("the training ended before its first step")
+        return 2.0
+
+    monkeypatch.setattr("experiments.start.seconds_to_first_step", seconds)
+    monkeypatch.setattr("experiments.start.seconds_to_import", lambda: 1.0)
+    file = tmp_path / "start.json"
+    with pytest.raises(UserError, match=re.escape(f"{TINY[0]}: the training ended before its first step")):
+        start([*TINY, "--repeats", "1", "--out", str(file)])
+    assert [row["config"] for row in json.loads(file.read_text())["rows"]] == [TINY[1]]
