@@ -26,15 +26,15 @@ from experiments.extract import extract_member
 from tests.configs import plain
 from tests.training.test_loop import cut_back, outcome
 
-PATH = "configs/cnn/lenet5_digits.py"
-DIGITS = config.find(f"{PATH}:tiny")
+PATH = "configs/ebm/energy_two_moons.py"  # a perceptron, which is compiled soon
+MOONS = config.find(f"{PATH}:tiny")
 # The same sums in another order: f32 rounding of a gradient, as in tests/test_configs.py.
 ROUNDING = dict(rtol=2e-4, atol=2e-6)
 
 
 def start(folder: Path, until: int | None = None, origin: Path | None = None, **flags: str) -> Start:
     given = {key.replace("__", "."): text for key, text in flags.items()}
-    return Start(DIGITS, check.complete(config.load(DIGITS), given), folder, origin, until=until)
+    return Start(MOONS, check.complete(config.load(MOONS), given), folder, origin, until=until)
 
 
 def train(folder: Path, until: int | None = None, origin: Path | None = None, **flags: str) -> Run:
@@ -259,11 +259,11 @@ def test_members_of_several_populations_go_on_together(tmp_path: Path) -> None:
         ),
         ({"population__vary__optimizer__learning_rate": "0.1,0.2"}, "has 2 values, but population.size = 1"),
         ({"population__size": "3", "mesh__data": "2"}, "population.size = 3 does not split over 2 devices; use 2 or 4"),
-        ({"population__size": "2", "population__vary__model__dropout": "0.1,1.5"}, "must be between 0 and 1"),
+        ({"population__size": "2", "population__vary__task__restart": "0.1,1.5"}, "must be between 0 and 1"),
         ({"population__vary__train__steps": "1,2"}, "population.vary.train.steps: no such key"),
     ],
 )
 def test_what_is_wrong_with_a_population_is_told(flags: dict[str, str], says: str) -> None:
     given = {key.replace("__", "."): text for key, text in flags.items()}
     with pytest.raises(UserError, match=says):
-        check.complete(config.load(DIGITS), given)
+        check.complete(config.load(MOONS), given)
