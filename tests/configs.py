@@ -12,7 +12,7 @@ from dlvr_jax.build import Experiment, build
 from dlvr_jax.training.checkpoint import named_leaves
 from dlvr_jax.training.compiled import initial_state, train_program
 
-TRACE = r"(\d+/)+trace/"  # where optax keeps the sum of momentum
+MOMENT = r"(\d+/)+(trace|mu)/"  # where optax keeps the sum of momentum, and Adam's mean of gradients
 # Studies vary what others are: each point is checked by tests/sweeps/test_studies.py.
 PATHS = sorted(
     (
@@ -57,22 +57,28 @@ def tiny(path: str, **flags: str) -> Experiment:
 def plain(path: str, **flags: str) -> Experiment:
     """`tiny` with the gradient as its update, and at most two updates of a player: the form compared with others.
 
-    What rounding does to a first update, the next ones multiply. Momentum 0 keeps the gradient: see `gradient_of`.
+    What rounding does to a first update, the next ones multiply.
     """
     known = tiny(path).flat
     others = ("optimizer.l2", "optimizer.clip_norm", "optimizer.weight_decay")
     alike = {key: "none" for key in others if known.get(key) is not None}
     alike |= {"optimizer.name": "sgd", "optimizer.schedule": "constant", "optimizer.learning_rate": "1"}
-    alike |= {"optimizer.momentum": "0", "optimizer.nesterov": "false"}
+    alike |= {"optimizer.momentum": "none", "optimizer.nesterov": "false"}
     if known.get("task.critic_steps", 1) > 1:  # where a whole gradient takes a critic, its penalty is steep
         alike |= {"task.critic_steps": "2", "optimizer.learning_rate": "0.001"}
     return tiny(path, **({key.replace(".", "__"): text for key, text in alike.items()} | flags))
 
 
-def gradient_of(state) -> dict[str, np.ndarray]:
-    """Of each parameter, by name: the gradient of the update that led to this state of a `plain`, not rounded by it."""
-    leaves = named_leaves(jax.device_get(state.opt_state)).items()
-    return {re.sub(TRACE, "", name): leaf for name, leaf in leaves if re.search(TRACE, name)}
+def gradient_of(before, after) -> dict[str, np.ndarray]:
+    """Of each parameter, by name: the gradient of the one update between two states, up to a factor for all of them.
+
+    The optimizer's first moment is that, but for what `l2` adds to the gradient of kernels.
+    """
+    moments = named_leaves(jax.device_get(after.opt_state)).items()
+    found = {re.sub(MOMENT, "", name): leaf.astype(np.float64) for name, leaf in moments if re.search(MOMENT, name)}
+    l2 = float(before.hyper["optimizer.l2"] or 0)
+    params = named_leaves(jax.device_get(before.params))
+    return {name: leaf - l2 * params[name] * (leaf.ndim > 1) for name, leaf in found.items()}
 
 
 def state_of(experiment: Experiment, seed: int = 0):
