@@ -1,4 +1,7 @@
-"""`train`, `evaluate`, `sample` and `predict`, one after the other, on the `tiny` of one config of each model."""
+"""`train`, `evaluate`, `sample` and `predict`, one after the other, on the `tiny` of one config of each task.
+
+Those of other models are slow; what their tasks ask of them is tested by `tests/tasks`.
+"""
 
 import inspect
 from collections.abc import Callable
@@ -11,11 +14,11 @@ from dlvr_jax.schema import fields_of, names_in, resolve
 from experiments.evaluate import evaluate
 from experiments.predict import predict
 from experiments.sample import _listed, _options, sample
-from tests.configs import every_model, tiny
+from tests.configs import every_task, tiny
 from tests.end_to_end.conftest import Launch
 
 
-@every_model
+@every_task
 def test_a_run_of_every_config_can_be_looked_at(
     path: str, run_of: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
