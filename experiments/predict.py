@@ -24,7 +24,7 @@ def predict(argv: Sequence[str]) -> int:
     parser.add_argument("run", metavar="RUN", type=Path, help="the folder of a run, finished or not")
     parser.add_argument("--split", default="test", help="train, validation or test (the default)")
     parser.add_whole("--first", Between(0, None), default=0, help="the first example's number (default: 0)")
-    parser.add_whole("--count", Between(1, 10_000), help=f"how many examples (default: {COUNT}, or all that there are)")
+    parser.add_whole("--count", Between(1, 10_000), help=f"how many examples (default: {COUNT}, or what is left)")
     parser.add_whole("--step", Between(0, None), help="of the checkpoint (default: the newest whole one)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the page (default: predict.html in the run's folder)")
     known = parser.parse_args(argv)
@@ -36,9 +36,8 @@ def predict(argv: Sequence[str]) -> int:
     size = experiment.data.spec.splits[known.split]
     count = known.count or max(1, min(COUNT, size - known.first))
     if known.first + count > size:
-        raise UserError(
-            f"--first {known.first} --count {count}: the {known.split} split has {size:,} examples, from 0 on"
-        )
+        asked = f"--first {known.first}" + (f" --count {known.count}" if known.count else "")
+        raise UserError(f"{asked}: the {known.split} split has {size:,} examples, from 0 on")
     training = restored(run, experiment, known.step)
     state, index = chosen_state(training), np.arange(known.first, known.first + count)
     batch = experiment.data.records(known.split).read(index)

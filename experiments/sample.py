@@ -12,7 +12,7 @@ from dlvr_jax.recorded import experiment_of, restored
 from dlvr_jax.reporting.page import write_displays_page
 from dlvr_jax.reporting.tables import print_displays
 from dlvr_jax.run import Run
-from dlvr_jax.schema import Between, Field, allowed, fault_of, fields_of, nearest, normal, parse, written
+from dlvr_jax.schema import REQUIRED, Between, Field, allowed, fault_of, fields_of, nearest, normal, parse, written
 from dlvr_jax.tasks.task import as_evaluated
 from dlvr_jax.training.training import chosen_state, which_state
 from experiments.command import SEEDS, arguments, main
@@ -53,7 +53,10 @@ def _options_of(argv: Sequence[str]) -> str:
 
 
 def _listed(fields: Mapping[str, Field]) -> str:
-    listed = (f"--{name}: {allowed(field)} (default: {written(field.default)})" for name, field in fields.items())
+    def default(field: Field) -> str:
+        return "must be given" if field.default is REQUIRED else f"default: {written(field.default)}"
+
+    listed = (f"--{name}: {allowed(field)} ({default(field)})" for name, field in fields.items())
     return "; ".join(listed) or "none"
 
 

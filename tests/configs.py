@@ -70,9 +70,9 @@ def plain(path: str, **flags: str) -> Experiment:
 
 
 def gradient_of(before, after) -> dict[str, np.ndarray]:
-    """Of each parameter, by name: the gradient of the one update between two states, up to a factor for all of them.
+    """Of each parameter, by name: the gradient of the step between two states, up to a factor for each player.
 
-    The optimizer's first moment is that, but for what `l2` adds to the gradient of kernels.
+    The optimizer's first moment is that: of a player of several updates their mean, of SGD with what `l2` adds.
     """
     moments = named_leaves(jax.device_get(after.opt_state)).items()
     found = {re.sub(MOMENT, "", name): leaf.astype(np.float64) for name, leaf in moments if re.search(MOMENT, name)}

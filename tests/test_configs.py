@@ -10,6 +10,7 @@ import jax
 import numpy as np
 import pytest
 
+from dlvr_jax.build import Experiment
 from dlvr_jax.data.batches import assemble
 from dlvr_jax.training.checkpoint import named_leaves, tree_digest
 from dlvr_jax.training.compiled import initial_state, train_program
@@ -67,8 +68,7 @@ def test_models_and_tasks_are_as_their_config_says(path: str) -> None:
 def test_parameters_stay_finite_and_the_loss_falls(path: str) -> None:
     experiment = tiny(path)
     after, sums = run_steps(experiment, state_of(experiment), 16)
-    for name, leaf in named_leaves(jax.device_get(after.params)).items():
-        assert np.isfinite(leaf).all(), name
+    _assert_finite(after)
     if experiment.task.directions.get("loss") == "lower":  # players and chains have none that falls
         losses = ratios(sums)["loss"]
         assert losses[-4:].mean() < losses[:4].mean()
@@ -80,8 +80,11 @@ def test_every_parameter_has_a_gradient(path: str) -> None:
 
 
 @every_task
-def test_in_bfloat16_it_has_one_too(path: str) -> None:
+def test_every_parameter_has_a_gradient_in_bfloat16_too_and_stays_finite(path: str) -> None:
     _assert_every_parameter_has_a_gradient(path, "bfloat16")
+    experiment = _with_moments(path, "bfloat16")
+    after, _ = run_steps(experiment, state_of(experiment), 16)
+    _assert_finite(after)
 
 
 @every_model
@@ -182,10 +185,7 @@ def _form(leaf) -> tuple[tuple[int, ...], np.dtype]:
 
 def _assert_every_parameter_has_a_gradient(path: str, precision: str) -> None:
     """The first gradient where no parameter is zero: behind a gate that begins at zero there would be none."""
-    known = tiny(path).flat
-    plain_sgd = known["optimizer.name"] == "sgd" and known["optimizer.momentum"] is None  # keeps no moment
-    flags = {"train__precision": precision} | ({"optimizer__momentum": "0"} if plain_sgd else {})
-    experiment = tiny(path, **flags)
+    experiment = _with_moments(path, precision)
     state = state_of(experiment)
     before = dataclasses.replace(state, params=jax.tree.map(_off_zero, state.params))
     kept = jax.device_get(before)
@@ -195,7 +195,19 @@ def _assert_every_parameter_has_a_gradient(path: str, precision: str) -> None:
     norms = {name: np.linalg.norm(leaf) for name, leaf in gradient.items()}
     none = {name for name, norm in norms.items() if not norm > SMALLEST * max(norms.values())}
     assert not {name for name in none if not name.endswith(UNSEEN)}
-    for name, leaf in named_leaves(jax.device_get(after.params)).items():
+
+
+def _with_moments(path: str, precision: str) -> Experiment:
+    """`tiny` with an optimizer that keeps the gradient: see `gradient_of`."""
+    known = tiny(path).flat
+    is_sgd = known["optimizer.name"] == "sgd"
+    assert is_sgd or known["optimizer.l2"] is None
+    momentum = {"optimizer__momentum": "0"} if is_sgd and known["optimizer.momentum"] is None else {}
+    return tiny(path, train__precision=precision, **momentum)
+
+
+def _assert_finite(state) -> None:
+    for name, leaf in named_leaves(jax.device_get(state.params)).items():
         assert leaf.dtype == np.float32 and np.isfinite(leaf).all(), name
 
 

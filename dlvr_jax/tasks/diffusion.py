@@ -149,7 +149,7 @@ class Diffusion:
         So loss and bound are without bias. Noise and time belong to the example's index.
         """
         for guidance in (self.guidance, *self.compared):
-            self.network.guided(state, guidance)  # refused before training, not after it
+            self.network.guided(state, guidance)  # without label_dropout refused before training, not after it
         x0, labels = as_signed(batch["image"]), self.network.labels(batch.get("label"))
         own, ones = draws(key_of(0), batch["index"]), jnp.ones(len(x0), jnp.int32)
         times, others = 2 + evenly_spread(batch["index"], self.timesteps - 1), self.timesteps - 1

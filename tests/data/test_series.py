@@ -125,6 +125,7 @@ def test_an_empty_cell_takes_the_value_before_it(tmp_path: Path) -> None:
         ("b\n10,5\n", "b", "row 2: has 2 cells, the first row 1; if numbers have decimal commas"),
         ("", "b", "has no rows"),
         ("a\n1\n2\n", "a", "do not fit into the train span"),
+        ("a\n", "a", "has a header and no rows"),
     ],
 )
 def test_what_is_wrong_with_a_csv_is_said(tmp_path: Path, text: str, column: str | int, words: str) -> None:
@@ -137,7 +138,10 @@ def test_what_is_wrong_with_a_csv_is_said(tmp_path: Path, text: str, column: str
 def test_numbers_whose_digits_float32_loses_are_refused(tmp_path: Path) -> None:
     wave = 1e9 + np.sin(np.arange(200))
     path = written(tmp_path, "load\n" + "".join(f"{value!r}\n" for value in wave.tolist()))
-    with pytest.raises(UserError, match="up to 1e[+]09 with a spread of 0.7.* lose their digits in float32"):
+    with pytest.raises(UserError, match="up to 1e[+]09 with a deviation of 0.7.* lose their digits in float32"):
         csv_series(path=path, length=2)
+    constant = written(tmp_path, "load\n" + "20000\n" * 200)  # which loses none
+    assert csv_series(path=constant, length=2).spec.mean == (20000,)
+    path = written(tmp_path, "load\n" + "".join(f"{value!r}\n" for value in wave.tolist()))
     steps = csv_series(path=path, length=2, difference=1).arrays("train")["history"][:, 0, 0]
     np.testing.assert_allclose(steps, np.diff(wave)[: len(steps)], atol=1e-6)

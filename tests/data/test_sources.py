@@ -95,6 +95,8 @@ def test_made_up_data_has_the_size_that_is_asked_for(cache: Path) -> None:
         made_up(like="births", num_classes=5)
     with pytest.raises(UserError, match="data.vocab_size = 4: must be at least 5 for data.like = reversal"):
         made_up(like="reversal", vocab_size=4)
+    with pytest.raises(UserError, match="data.vocab_size = 1: must be at least 2 for data.like = reviews"):
+        made_up(like="reviews", vocab_size=1)
 
 
 def test_made_up_data_is_frozen() -> None:

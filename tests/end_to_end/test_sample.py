@@ -1,6 +1,7 @@
 """`train`, `evaluate`, `sample` and `predict`, one after the other, on the `tiny` of one config of each task.
 
-Those of other models are slow; what their tasks ask of them is tested by `tests/tasks`.
+Those of other models are slow: tests/tasks/test_sequence_to_sequence.py and tests/models/transformer/test_gpt.py sample
+from theirs.
 """
 
 import inspect
@@ -19,7 +20,7 @@ from tests.end_to_end.conftest import Launch
 
 
 @every_task
-def test_a_run_of_every_config_can_be_looked_at(
+def test_a_run_of_every_task_can_be_looked_at(
     path: str, run_of: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, task = run_of(path), tiny(path).task
@@ -41,6 +42,8 @@ def test_a_wrong_option_is_told_with_those_that_there_are(tiny_run: Path, tmp_pa
     assert done.returncode == 1 and "the test split has 32 examples" in done.stderr
     done = call("predict", tiny_run, "--first", 30, "--out", tmp_path / "page.html")  # without a count: what is left
     assert done.returncode == 0 and "test 30 to 31" in (tmp_path / "page.html").read_text()
+    done = call("predict", tiny_run, "--first", 32)
+    assert done.returncode == 1 and "--first 32: the test split has 32 examples" in done.stderr
     done = call("sample", tiny_run, "--seed", -1)
     assert done.returncode == 1 and "--seed -1: must be between 0 and" in done.stderr
     done = call("predict", tiny_run, "--split", "tset")
@@ -51,6 +54,10 @@ def test_the_options_of_a_sampler_are_listed_with_their_defaults() -> None:
     sampler = tiny("configs/transformer/gpt_shakespeare_1m.py").task.sample
     assert sampler is not None
     assert "--top_k: a whole number, at least 1, or none (default: none)" in _listed(fields_of(sampler))
+
+    def own(state: object, seed: int, *, count: int) -> None: ...
+
+    assert "--count: a whole number (must be given)" in _listed(fields_of(own))
 
 
 def test_options_of_sample_are_checked_against_its_signature() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from dlvr_jax.data.paths import user_path
-from dlvr_jax.data.series import series_spec, statistics, windows
+from dlvr_jax.data.series import series_spec, spans, statistics, windows
 from dlvr_jax.data.sources import InMemory, Source
 from dlvr_jax.errors import UserError
 from dlvr_jax.schema import Between
@@ -39,14 +39,21 @@ def csv_series(
             raise UserError(f"data.difference = {difference} is not less than the {len(values)} rows of {path}")
         values = values[difference:] - values[:-difference]
     mean, std = statistics(values)
-    if np.spacing(np.abs(values).max(), dtype=np.float32) > FINEST * std[0]:
-        raise UserError(
-            f"data.path = {path!r}: numbers up to {np.abs(values).max():g} with a spread of {std[0]:.3g} lose their "
-            "digits in float32; subtract a constant from the column, or set data.difference"
-        )
     name = Path(path).stem
     spec = series_spec(name, steps=len(values), length=length, horizon=horizon, mean=mean, std=std, period=period)
+    _check_digits(values, path)
     return InMemory(spec, lambda split: windows(values, spec)[split])
+
+
+def _check_digits(values: Float[np.ndarray, "steps channels"], path: str) -> None:
+    """Raises UserError where float32 does not tell values of the train span apart."""
+    first, end = spans(len(values))["train"]
+    largest, deviation = np.abs(values[first:end]).max(), values[first:end].std()
+    if deviation and np.spacing(largest, dtype=np.float32) > FINEST * deviation:
+        raise UserError(
+            f"data.path = {path!r}: numbers up to {largest:g} with a deviation of {deviation:.3g} lose their digits in "
+            "float32; subtract a constant from the column, or set data.difference"
+        )
 
 
 def _values(path: Path, column: str | int, delimiter: str) -> Float[np.ndarray, "steps channels"]:
@@ -71,6 +78,8 @@ def _values(path: Path, column: str | int, delimiter: str) -> Float[np.ndarray, 
         if cell is None or (cell and not _is_number(cell)) or (not cell and not values):
             raise UserError(f"{path}, row {line}: {cell!r} in column {column!r} is no number; mend or remove the row")
         values.append(float(cell) if cell else values[-1])
+    if not values:
+        raise UserError(f"data.path = {str(path)!r} has a header and no rows")
     return np.array(values)[:, None]
 
 

@@ -74,8 +74,9 @@ def _resized(spec: Spec, shape: tuple[int, ...] | None, num_classes: int | None,
     if vocab_size is not None:
         if spec.tokenizer is None:
             raise UserError(f"data.vocab_size = {vocab_size}: data.like = {spec.name} has no words")
-        least = 1 + (_SPECIAL if "target" in spec.features else 1)
-        if vocab_size < least:
+        reserved = _SPECIAL if "target" in spec.features else 1  # padding
+        if vocab_size <= reserved:
+            least = reserved + 1
             raise UserError(f"data.vocab_size = {vocab_size}: must be at least {least} for data.like = {spec.name}")
         changes["tokenizer"] = Listed(tuple(map(str, range(vocab_size))), unknown=0)
     return dataclasses.replace(spec, **changes)
