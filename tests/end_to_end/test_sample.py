@@ -1,7 +1,7 @@
 """`train`, `evaluate`, `sample` and `predict`, one after the other, on the `tiny` of one config of each task.
 
-Those of other models are slow: tests/tasks/test_sequence_to_sequence.py and tests/models/transformer/test_gpt.py sample
-from theirs.
+Those of other models are slow; `test_sequence_to_sequence.py` and `test_language_model.py` in tests/tasks sample from
+Transformer and GPT.
 """
 
 import inspect

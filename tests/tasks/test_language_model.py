@@ -13,6 +13,7 @@ from dlvr_jax.data.tokenizers import Bytes, Characters
 from dlvr_jax.displays import HeatMap, Text
 from dlvr_jax.errors import UserError
 from dlvr_jax.models.modern_rnn.lstm import LSTM
+from dlvr_jax.models.transformer.gpt import GPT
 from dlvr_jax.tasks.language_model import LanguageModel
 from dlvr_jax.tasks.task import Keys, State
 
@@ -164,16 +165,22 @@ def test_texts_go_on_beyond_the_context(context: int) -> None:
     assert passage == task.tokenizer.decode(ids)
 
 
-def test_sampling_without_heat_takes_the_likeliest_of_the_whole_past() -> None:
-    state = state_of()
-    first, second = TASK.sample(state, 0, prompt="abc", count=2, length=8, temperature=0.0)["text"].passages
+@pytest.mark.parametrize(
+    "model",
+    [LSTM(len(ALPHABET), 5, 7), GPT(len(ALPHABET), context=16, width=8, layers=2, num_heads=2)],
+    ids=["lstm", "gpt"],
+)
+def test_sampling_without_heat_takes_the_likeliest_of_the_whole_past(model: LSTM | GPT) -> None:
+    task = LanguageModel(model, Characters(ALPHABET))
+    state = state_of(task)
+    first, second = task.sample(state, 0, prompt="abc", count=2, length=8, temperature=0.0)["text"].passages
     assert first == second
-    ids = TASK.tokenizer.encode("abc")
-    logits = jax.jit(lambda tokens: TASK.model.apply({"params": state.params}, tokens, train=False)[0])
+    ids = task.tokenizer.encode("abc")
+    logits = jax.jit(lambda tokens: model.apply({"params": state.params}, tokens, train=False)[0])
     for place in range(2, 10):  # the model is causal, so what stands behind does not matter
         padded = jnp.array([ids + [0] * (11 - len(ids))])
         ids.append(int(logits(padded)[0, place].argmax()))
-    assert first == TASK.tokenizer.decode(ids)
+    assert first == task.tokenizer.decode(ids)
 
 
 def test_samples_depend_on_the_seed_alone() -> None:

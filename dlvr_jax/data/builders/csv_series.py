@@ -13,7 +13,7 @@ from dlvr_jax.data.sources import InMemory, Source
 from dlvr_jax.errors import UserError
 from dlvr_jax.schema import Between
 
-FINEST = 1e-3  # a step between two float32 numbers, at most, of the standard deviation
+_FINEST = 1e-3  # a step between two float32 numbers, at most, of the standard deviation
 _GREATEST = float(np.finfo(np.float32).max)
 
 
@@ -49,7 +49,7 @@ def _check_digits(values: Float[np.ndarray, "steps channels"], path: str) -> Non
     """Raises UserError where float32 does not tell values of the train span apart."""
     first, end = spans(len(values))["train"]
     largest, deviation = np.abs(values[first:end]).max(), values[first:end].std()
-    if deviation and np.spacing(largest, dtype=np.float32) > FINEST * deviation:
+    if deviation and np.spacing(largest, dtype=np.float32) > _FINEST * deviation:
         raise UserError(
             f"data.path = {path!r}: numbers up to {largest:g} with a deviation of {deviation:.3g} lose their digits in "
             "float32; subtract a constant from the column, or set data.difference"
