@@ -196,17 +196,17 @@ if [ "$venv" != none ]; then
     export PYTHONPYCACHEPREFIX="${PYTHONPYCACHEPREFIX:-$venv/bytecode}"
 fi
 
-# Large arrays are kept for reuse instead of given back to the system, whichever thread asks for them (glibc only). A
-# training step of a large net takes an eighth to a quarter less time: docs/performance.md.
-export MALLOC_ARENA_MAX="${MALLOC_ARENA_MAX:-1}"
+# Large arrays are kept for reuse instead of given back to the system (glibc only), whichever thread asks for them: for
+# that there is one arena. A training step of a large net takes an eighth to a quarter less time: docs/performance.md.
 export MALLOC_MMAP_THRESHOLD_="${MALLOC_MMAP_THRESHOLD_:-4294967296}"
 export MALLOC_TRIM_THRESHOLD_="${MALLOC_TRIM_THRESHOLD_:-17179869184}"
 export MALLOC_TOP_PAD_="${MALLOC_TOP_PAD_:-268435456}"
 
-if [ "$verb" = test ]; then
+if [ "$verb" = test ]; then # in many arenas: they compile more than they train, and threads that compile share one badly
     cd "$root" # the tests' paths are the repository's
     find_platform # on a CPU several tests at once; a device has memory for one process
     [ "$platform" != cpu ] || set -- --numprocesses auto --maxprocesses 8 "$@"
     exec "$python" -m pytest "$@"
 fi
+export MALLOC_ARENA_MAX="${MALLOC_ARENA_MAX:-1}"
 exec "$python" -m experiments "$verb" "$@"

@@ -40,7 +40,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")' "$0" "${@:2}"
     [ -z "${FAKE_UV:-}" ] || [ "$(cat "$folder/made_by")" = "${FAKE_OLD:-}" ] || refuse "$FAKE_UV"
     ;;
 *) # the program
-    printf 'pid=%s\ncwd=%s\npath=%s\nmalloc=%s\narenas=%s\n' "$$" "$PWD" "$PYTHONPATH" "$MALLOC_TOP_PAD_" "$MALLOC_ARENA_MAX"
+    printf 'pid=%s\ncwd=%s\npath=%s\nmalloc=%s\narenas=%s\n' "$$" "$PWD" "$PYTHONPATH" "$MALLOC_TOP_PAD_" "${MALLOC_ARENA_MAX:-}"
     printf 'argument=%s\n' "$@"
     exit "${FAKE_EXIT:-0}"
     ;;
