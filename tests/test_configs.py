@@ -168,11 +168,11 @@ def test_micro_batches_add_up_to_the_batch(path: str) -> None:
 
 
 def test_sums_do_not_depend_on_how_they_are_grouped() -> None:
-    sums = [{"loss": (np.float32(x), np.float32(1))} for x in np.random.default_rng(0).random(100)]
-    at_once, in_parts = add_up({}, sums), {}
-    for part in (sums[:3], sums[3:50], sums[50:]):
-        in_parts = add_up(in_parts, part)
-    assert at_once["loss"] == in_parts["loss"]
+    numbers, ones = np.random.default_rng(0).random(100, np.float32), np.ones(100, np.float32)
+    at_once, in_parts = add_up({}, {"loss": (numbers, ones)}), {}
+    for part in (slice(3), slice(3, 50), slice(50, None)):
+        in_parts = add_up(in_parts, {"loss": (numbers[part], ones[part])})
+    assert at_once["loss"] == in_parts["loss"] == (sum(map(float, numbers)), 100)
 
 
 def _stack(trees):

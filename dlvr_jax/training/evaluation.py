@@ -54,7 +54,8 @@ def evaluate(task: Task, state: State, split: Split) -> tuple[dict[str, Total], 
             sums, outputs, carry = program(state, split.resident, rows, carry)
             pending.append((sums, {"index": payload["index"], **outputs}, payload["mask"]))
             if len(pending) == PENDING or number == split.batches.num_batches - 1:
-                total = add_up(total, jax.device_get([sums for sums, _, _ in pending]))
+                sums = jax.device_get([sums for sums, _, _ in pending])
+                total = add_up(total, jax.tree.map(lambda *steps: np.stack(steps), *sums))
                 collected += [_real(jax.device_get(outputs), mask) for _, outputs, mask in pending]
                 pending = []
     if not collected:
@@ -68,11 +69,17 @@ def _real(outputs: Mapping[str, np.ndarray], mask: np.ndarray) -> dict[str, np.n
     return {name: np.asarray(output)[mask] for name, output in outputs.items()}
 
 
-def add_up(total: dict[str, Total], sums: list[Mapping[str, Any]]) -> dict[str, Total]:
-    """Adds host sums to a total, one after the other in float64: the result does not depend on how they are grouped."""
-    for one in sums:
-        for name, pair in one.items():
-            numerator, denominator = (np.asarray(part, np.float64) for part in pair)
-            before = total.get(name, (np.zeros_like(numerator), np.zeros_like(denominator)))
-            total[name] = np.asarray(before[0] + numerator), np.asarray(before[1] + denominator)
-    return total
+def add_up(total: Mapping[str, Total], sums: Mapping[str, Any]) -> dict[str, Total]:
+    """Adds host sums, with their steps in front, to a total: one after the other in float64, so in whatever groups."""
+    nothing = np.zeros(()), np.zeros(())
+    added = dict(total)
+    for name, (numerators, denominators) in sums.items():
+        top, bottom = total.get(name, nothing)
+        added[name] = _added(top, numerators), _added(bottom, denominators)
+    return added
+
+
+def _added(before: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """Not by `np.sum`, which adds pairs."""
+    first = np.broadcast_to(before, (1, *steps.shape[1:]))
+    return np.asarray(np.add.accumulate(np.concatenate([first, steps], dtype=np.float64))[-1])

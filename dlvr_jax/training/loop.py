@@ -173,11 +173,11 @@ def _save(t: Training, checkpoints: Checkpoints, step: int) -> None:
 
 def _drain(t: Training, pending: list[Any], per_call: int) -> None:
     """Adds the sums of the steps that wait, one step after the other, to the window: the one device-to-host copy."""
-    sums = jax.device_get(pending)
-    pending.clear()
-    if per_call > 1:
-        sums = [jax.tree.map(lambda leaf, i=i: leaf[i], one) for one in sums for i in range(per_call)]
-    t.memory.window = add_up(t.memory.window, sums)
+    if pending:
+        joined = np.stack if per_call == 1 else np.concatenate
+        sums = jax.tree.map(lambda *calls: joined(calls), *jax.device_get(pending))
+        t.memory.window = add_up(t.memory.window, sums)
+        pending.clear()
 
 
 def _stop_if_failed(t: Training) -> None:
