@@ -3,7 +3,6 @@
 import json
 from functools import lru_cache
 from pathlib import Path
-from typing import get_args
 
 import jax
 import numpy as np
@@ -68,8 +67,11 @@ def runs_alone() -> list:
     return found
 
 
-@pytest.mark.parametrize("devices", [1, 2])
-@pytest.mark.parametrize("strategy", get_args(Strategy))
+@pytest.mark.parametrize(
+    ("strategy", "devices"),
+    [("vmap", 1), ("vmap", 2), ("map", 2), ("unroll", 1)]
+    + [pytest.param(*rest, marks=pytest.mark.slow) for rest in (("map", 1), ("unroll", 2))],
+)
 def test_members_agree_with_runs_alone(strategy: Strategy, devices: int) -> None:
     experiment = plain(PATH, **FOUR, mesh__data=str(devices))
     placement, batches = Placement.over(devices, members=True), experiment.training_batches()
