@@ -24,6 +24,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.train.log_every = 100
     config.train.eval_every = 500
     config.train.checkpoint_every = 500
+    config.train.steps_per_call = 10  # its steps are short: docs/performance.md
 
     config.optimizer.update(dict(name="adam", learning_rate=1e-3, schedule="cosine"))
 

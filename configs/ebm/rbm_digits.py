@@ -24,6 +24,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.train.log_every = 200
     config.train.eval_every = 1_000
     config.train.checkpoint_every = 1_000
+    config.train.steps_per_call = 10  # its steps are short: docs/performance.md
 
     config.optimizer.update(dict(name="sgd", learning_rate=0.05, momentum=0.5, schedule="cosine"))
 

@@ -23,6 +23,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.train.log_every = 50
     config.train.eval_every = 50
     config.train.checkpoint_every = 50
+    config.train.steps_per_call = 10  # its steps are short: docs/performance.md
 
     config.optimizer.update(
         dict(name="adam", learning_rate=1e-3, weight_decay=1e-2, clip_norm=1.0, schedule="cosine", warmup_steps=50)
