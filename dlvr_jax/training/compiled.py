@@ -18,7 +18,8 @@ from jax.typing import ArrayLike
 from dlvr_jax import runtime
 from dlvr_jax.data.batches import assemble
 from dlvr_jax.data.length_buckets import Widths
-from dlvr_jax.tasks.task import Batch, Carry, State, Sums, Task
+from dlvr_jax.tasks.task import Batch, Carry, State, Task
+from dlvr_jax.training.packed_sums import PackedSums, packed
 
 
 def initial_state(task: Task, seed: ArrayLike, hyper: Any, batch: Batch, places: State | None = None) -> State:
@@ -66,11 +67,12 @@ def _init(task: Task, seed: Any, hyper: Any, batch: Batch) -> State:
     return task.init(seed, hyper, batch)
 
 
-def _step(task: Task, widths: Widths, state: State, resident: Any, payload: Any) -> tuple[State, Sums]:
-    return task.train_step(_gathered(state, "params"), assemble(resident, payload, widths))
+def _step(task: Task, widths: Widths, state: State, resident: Any, payload: Any) -> tuple[State, PackedSums]:
+    state, sums = task.train_step(_gathered(state, "params"), assemble(resident, payload, widths))
+    return state, packed(sums)
 
 
-def _steps(task: Task, widths: Widths, state: State, resident: Any, payload: Any) -> tuple[State, Sums]:
+def _steps(task: Task, widths: Widths, state: State, resident: Any, payload: Any) -> tuple[State, PackedSums]:
     return jax.lax.scan(lambda before, one: _step(task, widths, before, resident, one), state, payload)
 
 
