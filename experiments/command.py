@@ -5,7 +5,6 @@
 
 import argparse
 import contextlib
-import gc
 import io
 import os
 import signal
@@ -57,7 +56,6 @@ def main(program: Callable[[Sequence[str]], int | None]) -> None:
     """Runs a program on the command line's arguments and exits with its code; a user's mistake is printed, code 1."""
     if signal.getsignal(signal.SIGINT) not in (signal.SIG_IGN, signal.default_int_handler):  # by `experiments.__main__`
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    gc.set_threshold(50_000, 20, 20)  # tracing makes many objects that stay; to look through them takes time
     sys.stdout, sys.stderr = sys.stdout or io.StringIO(), sys.stderr or io.StringIO()  # where they are closed
     try:
         code = program(sys.argv[1:])
