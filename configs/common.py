@@ -29,9 +29,9 @@ def tiny(config: ConfigDict) -> ConfigDict:
     if config.data.name != "made_up":
         config.data = ConfigDict(dict(name="made_up", like=config.data.name, **order))
     config.train.update(dict(batch_size=16, log_every=4, eval_every=8, checkpoint_every=4))
-    for other in ("epochs", "steps_per_call"):
-        if other in config.train:
-            del config.train[other]
+    for key in ("epochs", "steps_per_call"):  # its cadences are not multiples of many steps
+        if key in config.train:
+            del config.train[key]
     config.train.steps = 16
     config.eval.batch_size = 20
     if "mesh" in config:  # a test's form does not depend on what was measured

@@ -149,7 +149,7 @@ def test_tests_run_in_the_repository(house: House) -> None:
 
 def test_the_users_allocator_settings_hold(house: House) -> None:
     assert house.launch("train").values("malloc") == ["268435456"]
-    assert house.launch("train").values("arenas") == ["1"]
+    assert house.launch("train").values("arenas") == ["1"] and house.launch("test").values("arenas") == [""]
     assert house.launch("train", MALLOC_TOP_PAD_="1").values("malloc") == ["1"]
 
 

@@ -119,7 +119,7 @@ class Task(Protocol):
         """The state before the first update. `seed`: a uint32; of the batch only the shapes matter."""
 
     def train_step(self, state: State, batch: Batch) -> tuple[State, Sums]:
-        """One update."""
+        """One update. Each of its sums is a number, kept as float32."""
 
     def initial_carry(self, batch: Batch) -> Carry:
         """What the first batch of an evaluation starts from; of the batch only the shapes matter."""

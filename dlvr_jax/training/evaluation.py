@@ -1,6 +1,6 @@
 """One pass over a split, every example exactly once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -54,8 +54,7 @@ def evaluate(task: Task, state: State, split: Split) -> tuple[dict[str, Total], 
             sums, outputs, carry = program(state, split.resident, rows, carry)
             pending.append((sums, {"index": payload["index"], **outputs}, payload["mask"]))
             if len(pending) == PENDING or number == split.batches.num_batches - 1:
-                sums = jax.device_get([sums for sums, _, _ in pending])
-                total = add_up(total, jax.tree.map(lambda *steps: np.stack(steps), *sums))
+                total = add_up(total, _by_name(jax.device_get([sums for sums, _, _ in pending])))
                 collected += [_real(jax.device_get(outputs), mask) for _, outputs, mask in pending]
                 pending = []
     if not collected:
@@ -69,8 +68,16 @@ def _real(outputs: Mapping[str, np.ndarray], mask: np.ndarray) -> dict[str, np.n
     return {name: np.asarray(output)[mask] for name, output in outputs.items()}
 
 
+def _by_name(batches: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The numerators of all batches, and their denominators."""
+    return {name: tuple(zip(*(sums[name] for sums in batches), strict=True)) for name in batches[0]}
+
+
 def add_up(total: Mapping[str, Total], sums: Mapping[str, Any]) -> dict[str, Total]:
-    """Adds host sums, with their steps in front, to a total: one after the other in float64, so in whatever groups."""
+    """Adds host sums, one after the other in float64, to a total: it does not matter how they are grouped.
+
+    The sums are, by name, the numerators of all steps and their denominators.
+    """
     nothing = np.zeros(()), np.zeros(())
     added = dict(total)
     for name, (numerators, denominators) in sums.items():
@@ -79,7 +86,10 @@ def add_up(total: Mapping[str, Total], sums: Mapping[str, Any]) -> dict[str, Tot
     return added
 
 
-def _added(before: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    """Not by `np.sum`, which adds pairs."""
-    first = np.broadcast_to(before, (1, *steps.shape[1:]))
-    return np.asarray(np.add.accumulate(np.concatenate([first, steps], dtype=np.float64))[-1])
+def _added(total: np.ndarray, steps: np.ndarray | Sequence[Any]) -> np.ndarray:
+    """Numbers by `accumulate`, which is quick and keeps to the order, as `sum` does not; arrays one by one."""
+    if not np.ndim(steps[0]):
+        return np.asarray(np.add.accumulate(np.array([total, *steps], np.float64))[-1])
+    for step in steps:
+        total = total + np.asarray(step, np.float64)
+    return total

@@ -53,8 +53,9 @@ def test_no_batches_is_no_error() -> None:
     assert list(payloads(numbered(), 5, 5)) == []
 
 
-def test_an_error_comes_up_at_its_batch() -> None:
-    items = payloads(numbered(fail_at=4), 0, 10)
+@pytest.mark.parametrize("resident", [True, False])
+def test_an_error_comes_up_at_its_batch(resident: bool) -> None:
+    items = payloads(numbered(fail_at=4, resident=resident), 0, 10)
     assert [next(items)["index"][0] for _ in range(4)] == [0, 1, 2, 3]
     with pytest.raises(OSError, match="cannot read batch 4"):
         next(items)
@@ -65,6 +66,11 @@ def test_closing_ends_the_threads() -> None:
     next(items)
     assert prefetchers()
     items.close()  # type: ignore[attr-defined]
+    assert not prefetchers()
+
+
+def test_a_set_on_the_device_needs_no_thread() -> None:
+    next(payloads(numbered(), 0, 10))
     assert not prefetchers()
 
 

@@ -26,6 +26,7 @@ PATHS = (
     pytest.param(TRANSFORMER, marks=pytest.mark.slow),
 )
 FOUR = {"train__length_buckets": "4", "model__dropout": "none"}
+MEMBERS = {"population__size": "2", "population__strategy": "vmap", "mesh__data": "2"}
 
 
 def train(folder: Path, **flags: str) -> Run:
@@ -57,9 +58,10 @@ def test_a_step_is_that_of_the_same_examples_at_full_width(path: str) -> None:
     same(narrow.params, wide.params)
 
 
-def test_a_resumed_run_equals_one_that_was_never_stopped(tmp_path: Path) -> None:
+@pytest.mark.parametrize("members", [{}, pytest.param(MEMBERS, marks=pytest.mark.slow)], ids=["alone", "population"])
+def test_a_resumed_run_equals_one_that_was_never_stopped(members: dict[str, str], tmp_path: Path) -> None:
     flags = {"train__length_buckets": "2", "train__keep": "9", "data__backing": "stream", "train__accumulate": "2"}
-    flags |= {"population__size": "2", "population__strategy": "vmap", "mesh__data": "2"}
+    flags |= members
     run = train(tmp_path / "run", **flags)
     before = outcome(run)
     cut_back(run, 8)

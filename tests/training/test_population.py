@@ -2,7 +2,9 @@
 
 import json
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
+from typing import get_args
 
 import jax
 import numpy as np
@@ -69,8 +71,10 @@ def runs_alone() -> list:
 
 @pytest.mark.parametrize(
     ("strategy", "devices"),
-    [("vmap", 1), ("vmap", 2), ("map", 2), ("unroll", 1)]
-    + [pytest.param(*rest, marks=pytest.mark.slow) for rest in (("map", 1), ("unroll", 2))],
+    [
+        pytest.param(*form, marks=pytest.mark.slow if form in (("map", 1), ("unroll", 2)) else ())
+        for form in product(get_args(Strategy), (1, 2))
+    ],
 )
 def test_members_agree_with_runs_alone(strategy: Strategy, devices: int) -> None:
     experiment = plain(PATH, **FOUR, mesh__data=str(devices))
