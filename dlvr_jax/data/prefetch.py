@@ -1,7 +1,4 @@
-"""Payloads ahead of time: threads read the next few batches, which random access makes safe and exact.
-
-Of a set that lies on the device a payload is indices alone, sooner made than handed from thread to thread.
-"""
+"""Payloads ahead of time: threads ask for the next few batches, which random access makes safe and exact."""
 
 from collections import deque
 from collections.abc import Generator
@@ -11,25 +8,22 @@ import numpy as np
 
 from dlvr_jax.data.batches import Batches, Payload
 
-_READERS = 4  # threads, since reading waits for the disk
+_READERS = 4  # threads for a streamed set, whose reading waits for the disk
 
 
 def payloads(
     batches: Batches, first: int, last: int, *, per_call: int = 1, depth: int = 2
 ) -> Generator[Payload, None, None]:
-    """The payloads of batches `first` .. `last` - 1 in order, of a streamed set `depth` of them asked for ahead.
+    """The payloads of batches `first` .. `last` - 1 in order, `depth` of them asked for ahead.
 
     With `per_call` = k > 1 each item is k payloads stacked on a new leading axis; the count must be a multiple of k.
     An error in a thread is raised here, at its batch. Closing the generator ends the threads.
     """
     if (last - first) % per_call:
         raise ValueError(f"{last - first} batches do not divide into calls of {per_call}")
-    starts = range(first, last, per_call)
-    if batches.resident:
-        yield from (_stacked(batches, start, per_call) for start in starts)
-        return
+    starts = iter(range(first, last, per_call))
     waiting: deque[Future[Payload]] = deque()
-    pool = ThreadPoolExecutor(_READERS, thread_name_prefix="prefetch")
+    pool = ThreadPoolExecutor(1 if batches.resident else _READERS, thread_name_prefix="prefetch")
     try:
         for start in starts:
             waiting.append(pool.submit(_stacked, batches, start, per_call))

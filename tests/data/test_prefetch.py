@@ -69,11 +69,6 @@ def test_closing_ends_the_threads() -> None:
     assert not prefetchers()
 
 
-def test_a_set_on_the_device_needs_no_thread() -> None:
-    next(payloads(numbered(), 0, 10))
-    assert not prefetchers()
-
-
 def test_calls_that_do_not_divide_are_refused() -> None:
     with pytest.raises(ValueError, match="10 batches do not divide into calls of 3"):
         next(payloads(numbered(), 0, 10, per_call=3))
