@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from dlvr_jax.benchmarks.cost import memory_of
-from dlvr_jax.tasks.task import State, Sums
+from dlvr_jax.tasks.task import State
 from dlvr_jax.training.compiled import train_program
+from dlvr_jax.training.packed_sums import PackedSums
 from tests.configs import plain, state_of
 
 GPT = "configs/transformer/gpt_shakespeare_1m.py"
@@ -30,7 +31,7 @@ def test_steps_are_the_same_in_less_memory(path: str) -> None:
         jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5), a, b)
 
 
-def _step(path: str, remat: str) -> tuple[int, State, Sums]:
+def _step(path: str, remat: str) -> tuple[int, State, PackedSums]:
     """Its memory in bytes, the state after it, its sums."""
     experiment = plain(path, train__batch_size="32", model__remat=remat, **DEEP[path])
     state, batches = state_of(experiment), experiment.training_batches()
