@@ -29,7 +29,7 @@ def tiny(config: ConfigDict) -> ConfigDict:
     if config.data.name != "made_up":
         config.data = ConfigDict(dict(name="made_up", like=config.data.name, **order))
     config.train.update(dict(batch_size=16, log_every=4, eval_every=8, checkpoint_every=4))
-    for key in ("epochs", "steps_per_call"):  # its cadences are not multiples of many steps
+    for key in ("epochs", "steps_per_call"):  # in their place a few steps, one a call
         if key in config.train:
             del config.train[key]
     config.train.steps = 16
