@@ -41,6 +41,7 @@ def finish(
     for k, own in enumerate(found):
         who = {"member": k} if experiment.is_population else {}
         run.append_metrics({"step": step, "split": "test", **who, **own, "seconds": seconds})
+    run.sync_metrics()
     failed = np.atleast_1d(training.state.failed)
     sound = mean_of([own for own, at in zip(found, failed, strict=True) if not at])
     metrics = {f"test/{name}": value for name, value in sound.items()}

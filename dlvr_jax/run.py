@@ -101,12 +101,17 @@ class Run:
         return [line for number, text in enumerate(lines) if (line := _parse(text, path, number, len(lines)))]
 
     def append_metrics(self, line: Mapping[str, Any]) -> None:
-        """Adds a line and forces it to the disk."""
+        """Adds a line, which every process sees at once; `sync_metrics` forces it to the disk."""
         if not self.writes:
             return
         with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json_line(line))
-            file.flush()
+
+    def sync_metrics(self) -> None:
+        """Forces all lines to the disk, so that what is written after them is never there without them."""
+        if not self.writes:
+            return
+        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
             os.fsync(file.fileno())
 
     def cut_metrics(self, step: int) -> None:

@@ -20,7 +20,7 @@ def get_config(arg: str = "") -> ConfigDict:
 
     config.train.epochs = 30  # 3,801 windows: 3,570 steps
     config.train.batch_size = 32
-    config.train.log_every = 50
+    config.train.log_every = 200
     config.train.eval_every = 200
     config.train.checkpoint_every = 200
     config.train.steps_per_call = 10  # its steps are short: docs/performance.md

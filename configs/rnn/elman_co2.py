@@ -19,7 +19,7 @@ def get_config(arg: str = "") -> ConfigDict:
 
     config.train.epochs = 10  # 1,498 windows: 470 steps; more only fits the train span, whose rises were smaller
     config.train.batch_size = 32
-    config.train.log_every = 50
+    config.train.log_every = 100
     config.train.eval_every = 50
     config.train.checkpoint_every = 50
     config.train.steps_per_call = 10  # its steps are short: docs/performance.md

@@ -20,7 +20,7 @@ def get_config(arg: str = "") -> ConfigDict:
 
     config.train.epochs = 10  # 3,487 windows: 1,090 steps
     config.train.batch_size = 32
-    config.train.log_every = 50
+    config.train.log_every = 200
     config.train.eval_every = 50
     config.train.checkpoint_every = 50
     config.train.steps_per_call = 10  # its steps are short: docs/performance.md

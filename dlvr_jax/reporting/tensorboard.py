@@ -3,6 +3,7 @@
 One folder per split (and per member of a population), so that TensorBoard draws train and validation into one chart.
 """
 
+import math
 import shutil
 import sys
 import time
@@ -15,14 +16,20 @@ from typing import Any
 from dlvr_jax.reporting.readable import NOT_METRICS
 from dlvr_jax.run import Run
 
+FLUSHED_EVERY = 1.0  # seconds
+
 
 class TensorBoard:
-    """Writes lines of `metrics.jsonl` as they come; each is on the disk when `write` returns. No thread, no queue."""
+    """Writes lines of `metrics.jsonl` as they come. No thread, no queue.
+
+    What was written is on the disk after `flush`, and after a line that comes a second or more after the last time.
+    """
 
     def __init__(self, folder: Path) -> None:
         """`folder`: the run's `tensorboard/`; what is in it stays."""
         self._folder = folder
         self._writers: dict[Path, Any] = {}
+        self._flushed = -math.inf
 
     def __enter__(self) -> "TensorBoard":
         return self
@@ -48,7 +55,14 @@ class TensorBoard:
             if name not in NOT_METRICS and isinstance(value, int | float):
                 event.summary.value.add(tag=name, simple_value=value)
         self._writers[folder].write_event(event)
-        self._writers[folder].flush()
+        if time.monotonic() - self._flushed >= FLUSHED_EVERY:
+            self.flush()
+
+    def flush(self) -> None:
+        """Forces all lines to the disk."""
+        for writer in self._writers.values():
+            writer.flush()
+        self._flushed = time.monotonic()
 
 
 def write_tensorboard(run: Run) -> Path:

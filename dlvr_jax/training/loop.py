@@ -151,6 +151,7 @@ def _loop(
             _stop_if_failed(t)
             t.memory.seconds = clock.read(step)["seconds"]
             _save(t, checkpoints, step)
+            board.flush()
         if stopping:
             checkpoints.wait()
             raise Stopped(signal, step)
@@ -168,6 +169,7 @@ def _save(t: Training, checkpoints: Checkpoints, step: int) -> None:
     window = {name: [top.tolist(), bottom.tolist()] for name, (top, bottom) in t.memory.window.items()}
     tree = processes.whole({"state": t.state, "best": t.best})
     if t.run.writes:
+        t.run.sync_metrics()
         checkpoints.save(step, tree, dataclasses.asdict(t.memory) | {"window": window})
 
 

@@ -1,11 +1,15 @@
 """TensorBoard events, and what drawing and logging must not import."""
 
+import math
 import os
 import struct
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from dlvr_jax.reporting import tensorboard
 from dlvr_jax.reporting.tensorboard import TensorBoard, write_tensorboard
 from tests.reporting.made_up import lines, made_up_run
 
@@ -51,10 +55,22 @@ def test_the_events_are_those_of_the_metrics(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir() if path.name.startswith(".")} == set()
 
 
-def test_a_line_is_on_the_disk_at_once(tmp_path: Path) -> None:
+def test_lines_are_on_the_disk_when_flushed_or_a_second_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = {"loss": 0.5, "note": "text", "nothing": None}
     with TensorBoard(tmp_path) as board:
-        board.write({"step": 3, "split": "train", "member": 1, "loss": 0.5, "note": "text", "nothing": None})
-        assert scalars(tmp_path / "train" / "member_1") == {"loss": {3: 0.5}}
+
+        def written(step: int, split: str) -> tuple[dict[str, dict[int, float]], ...]:
+            board.write({"step": step, "split": split, "member": 1, **numbers})
+            return tuple(scalars(tmp_path / name / "member_1") for name in ("train", "validation"))
+
+        first, second = {"loss": {3: 0.5}}, {"loss": {3: 0.5, 4: 0.5}}
+        monkeypatch.setattr(tensorboard, "FLUSHED_EVERY", math.inf)
+        assert written(3, "train") == (first, {})  # the first line at once
+        assert written(3, "validation") == (first, {})
+        board.flush()
+        assert written(4, "train") == (first, first)
+        monkeypatch.setattr(tensorboard, "FLUSHED_EVERY", 0)
+        assert written(4, "validation") == (second, second)
 
 
 def test_neither_tensorflow_nor_torch_is_imported(tmp_path: Path) -> None:

@@ -77,6 +77,23 @@ def test_a_resumed_population_equals_one_that_was_never_stopped(strategy: str, d
     assert_resumed_equals_whole(tmp_path / "run", members | {"mesh__data": devices})
 
 
+def test_lines_are_forced_to_the_disk_before_a_checkpoint_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = []
+    for owner, name in ((Run, "append_metrics"), (Run, "sync_metrics"), (checkpoint.Checkpoints, "save")):
+        original = getattr(owner, name)
+
+        def told(self, *arguments, original=original, name=name):
+            order.append(name)
+            return original(self, *arguments)
+
+        monkeypatch.setattr(owner, name, told)
+    train(tmp_path / "run")
+    saves = [place for place, name in enumerate(order) if name == "save"]
+    assert saves and {order[place - 1] for place in saves} == {"sync_metrics"} and order[-1] == "sync_metrics"
+
+
 def test_the_largest_seed_is_a_seed_too(tmp_path: Path) -> None:
     assert train(tmp_path / "run", seed=str(2**32 - 1), train__steps="4").summary()["step"] == 4
 
