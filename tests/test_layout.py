@@ -47,7 +47,14 @@ FLOORS = (
     ),
     ("dlvr_jax.layers",),
     ("dlvr_jax.metrics",),
-    ("dlvr_jax.schema", "dlvr_jax.atomic_write", "dlvr_jax.equations", "dlvr_jax.errors", "dlvr_jax.random_key"),
+    (
+        "dlvr_jax.schema",
+        "dlvr_jax.atomic_write",
+        "dlvr_jax.equations",
+        "dlvr_jax.errors",
+        "dlvr_jax.global_norm",
+        "dlvr_jax.random_key",
+    ),
 )
 ONLY_USERS = {
     "orbax": ("dlvr_jax.training.checkpoint",),

@@ -17,6 +17,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Key
 
 from dlvr_jax.displays import Display
+from dlvr_jax.global_norm import global_norm
+from dlvr_jax.layers.computed_once import computed_once
 from dlvr_jax.tasks.task import (
     Batch,
     Carry,
@@ -220,13 +222,14 @@ def update(
 ) -> tuple[Params, Any, Sums]:
     """One player's parameters and optimiser state after an update, and the norms to log."""
     updates, opt_state = optimizer(hyper).update(gradient, opt_state, params)
+    updates = jax.tree.map(computed_once, updates)
     params = optax.apply_updates(params, updates)
     one = jnp.ones((), jnp.float32)
     norms = {
         "learning_rate": (optimizer.learning_rate(hyper, step), one),
-        "gradient_norm": (optax.tree.norm(gradient), one),
-        "update_norm": (optax.tree.norm(updates), one),
-        "parameter_norm": (optax.tree.norm(params), one),
+        "gradient_norm": (global_norm(gradient), one),
+        "update_norm": (global_norm(updates), one),
+        "parameter_norm": (global_norm(params), one),
     }
     return params, opt_state, norms
 
@@ -238,17 +241,18 @@ def averaged(average: Any, latest: Any, decay: Any, step: ArrayLike) -> Any:
     """
     if average is None:
         return None
-    decay = jnp.minimum(decay, (1.0 + step) / (10.0 + step))
+    decay = computed_once(jnp.minimum(decay, (1.0 + step) / (10.0 + step)))
+    rest = computed_once(1 - decay)
 
     def one(old: Array, new: Array) -> Array:
-        return decay * old + (1 - decay) * new if jnp.issubdtype(new.dtype, jnp.inexact) else new
+        return decay * old + rest * new if jnp.issubdtype(new.dtype, jnp.inexact) else new
 
     return jax.tree.map(one, average, latest)
 
 
 def frozen_unless(finite: Array, after: State, before: State) -> State:
     """`after`, or `before` with the number of the failing update, from the first non-finite update on."""
-    keep = finite & (before.failed == 0)
+    keep = computed_once(finite & (before.failed == 0))
     failed = jnp.where((before.failed == 0) & ~finite, before.step + 1, before.failed)
-    state = jax.tree.map(lambda new, old: jnp.where(keep, new, old), after, before)
+    state = jax.tree.map(lambda new, old: jax.lax.select_n(keep, old, new.astype(old.dtype)), after, before)
     return dataclasses.replace(state, failed=failed)

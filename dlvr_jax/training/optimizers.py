@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import jax
+import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from dlvr_jax.global_norm import global_norm
+from dlvr_jax.layers.computed_once import computed_once
 from dlvr_jax.schema import Between, Bound, Number
 from dlvr_jax.tasks.task import Hyper, Params, rates
 
@@ -102,7 +105,7 @@ class Chain:
         clip, l2, weight_decay = numbers["clip_norm"], numbers["l2"], numbers["weight_decay"]
         decay = optax.identity() if weight_decay is None else optax.add_decayed_weights(weight_decay, _matrices)
         return optax.chain(
-            optax.identity() if clip is None else optax.clip_by_global_norm(clip),
+            optax.identity() if clip is None else _clip(clip),
             optax.identity() if l2 is None else optax.add_decayed_weights(l2, _matrices),
             self.direction(decay, **{name: numbers[name] for name in sorted(self.own)}),
             optax.scale_by_schedule(lambda count: -self.learning_rate(hyper, count)),
@@ -110,9 +113,20 @@ class Chain:
 
     def learning_rate(self, hyper: Hyper, step: ArrayLike) -> Float[Array, ""]:
         """See `tasks.from_loss.Optimizer`."""
-        return hyper["optimizer.learning_rate"] * self.schedule(self.total)(step)
+        return computed_once(hyper["optimizer.learning_rate"] * self.schedule(self.total)(step))
 
 
 def _matrices(params: Params) -> Params:
     """What decay acts on: kernels and embeddings, not biases and norms."""
     return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
+
+
+def _clip(longest: Number) -> optax.GradientTransformation:
+    """`optax.clip_by_global_norm`, by the norm that is logged, and by one factor for all parameters."""
+
+    def clipped(updates: Params, params: Params | None) -> Params:
+        norm = global_norm(updates)
+        factor = computed_once(jnp.where(norm < longest, 1.0, longest / norm))
+        return jax.tree.map(lambda update: factor * update, updates)
+
+    return optax.stateless(clipped)

@@ -6,6 +6,7 @@ import numpy as np
 import optax
 import pytest
 
+from dlvr_jax.tasks.from_loss import update
 from dlvr_jax.training import schedules
 from tests.configs import tiny
 
@@ -16,6 +17,8 @@ REFERENCES = {
     "sgd": (optax.sgd(RATE), {}),
     "sgd with momentum": (optax.sgd(RATE, 0.9), {"momentum": "0.9"}),
     "sgd with nesterov": (optax.sgd(RATE, 0.9, nesterov=True), {"momentum": "0.9", "nesterov": "true"}),
+    "sgd clipped": (optax.chain(optax.clip_by_global_norm(0.5), optax.sgd(RATE)), {"clip_norm": "0.5"}),
+    "sgd within the clip": (optax.sgd(RATE), {"clip_norm": "100"}),
     "adam": (optax.adam(RATE, b1=0.8), {"b1": "0.8"}),
     "adamw": (
         optax.adamw(RATE, weight_decay=0.1, mask=lambda p: jax.tree.map(lambda leaf: leaf.ndim > 1, p)),
@@ -86,6 +89,26 @@ def test_decoupled_decay_and_l2_are_the_same_under_sgd_and_differ_under_adam() -
 def test_the_clipped_gradient_has_the_norm_asked_for() -> None:
     after = moved(chain("sgd", clip_norm="0.5", learning_rate="1.0"), 1)
     np.testing.assert_allclose(optax.tree.norm(jax.tree.map(jnp.subtract, PARAMS, after)), 0.5, rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", [0.0, 1.0, np.inf, np.nan])
+def test_it_is_clipped_as_by_optax(size: float) -> None:
+    """Also where the norm is that asked for, or not a number."""
+    optimizer, hyper = chain("sgd", clip_norm="1.0", learning_rate="1.0")
+    gradient = {"kernel": jnp.zeros((3, 4)), "bias": jnp.array([size, 0.0, 0.0, 0.0])}
+    reference = optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(1.0))
+    found = jax.jit(lambda hyper: optimizer(hyper).update(gradient, optimizer(hyper).init(PARAMS), PARAMS)[0])(hyper)
+    jax.tree.map(np.testing.assert_array_equal, found, reference.update(gradient, reference.init(PARAMS))[0])
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="elsewhere XLA decides")
+def test_a_step_computes_its_learning_rate_once() -> None:
+    optimizer, hyper = chain("adam", schedule="cosine")
+    params = {str(number): PARAMS["kernel"] for number in range(5)}
+    state = optimizer(hyper).init(params)
+    step = jax.jit(lambda hyper, gradient, state, step: update(optimizer, hyper, params, state, gradient, step))
+    program = step.lower(hyper, params, state, 3).compile().as_text()
+    assert program.count(" cosine(") == 2  # by the optimiser's count and by the step
 
 
 @pytest.mark.parametrize("name", ["constant", "cosine", "one_cycle", "step", "inverse_square_root"])
