@@ -8,6 +8,7 @@ https://arxiv.org/abs/2207.12598.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import jax
@@ -153,8 +154,9 @@ class Diffusion:
         x0, labels = as_signed(batch["image"]), self.network.labels(batch.get("label"))
         own, ones = draws(key_of(0), batch["index"]), jnp.ones(len(x0), jnp.int32)
         times, others = 2 + evenly_spread(batch["index"], self.timesteps - 1), self.timesteps - 1
-        first_loss, first_guess = self._looked_at(state, x0, self._noise(own, 1), ones, labels)
-        loss, guess = self._looked_at(state, x0, self._noise(own, 2), times, labels)
+        looked_at = jax.jit(partial(self._looked_at, state, x0, labels))  # so that both calls are traced once
+        first_loss, first_guess = looked_at(self._noise(own, 1), ones)
+        loss, guess = looked_at(self._noise(own, 2), times)
         process = self.network.process
         nats = {
             "prior": prior_term(process, x0),
@@ -253,7 +255,7 @@ class Diffusion:
         return jnp.where(hidden, self.num_classes or 0, labels)
 
     def _looked_at(
-        self, state: State, x0: Images, eps: Images, times: Times, labels: Labels
+        self, state: State, x0: Images, labels: Labels, eps: Images, times: Times
     ) -> tuple[Float[Array, " batch"], Images]:
         """The loss of each image, and what it is taken for."""
         network = self.network
