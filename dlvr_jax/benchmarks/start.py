@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from dlvr_jax import check, config
 from dlvr_jax.errors import UserError
 
 POLL_SECONDS = 0.005
@@ -19,13 +20,15 @@ def seconds_to_import() -> float:
     return time.perf_counter() - started
 
 
-def seconds_to_first_step(config: str, flags: Sequence[str]) -> float:
-    """Until a new training of the config has logged its first step, imports included."""
+def seconds_to_first_step(name: str, flags: Sequence[str]) -> float:
+    """Until a new training of the config has logged its first step, or its first call of several; imports included."""
+    flat = check.complete(config.load(config.find(name)), config.flags(flags)).flat
+    logging = f"--config.train.log_every={flat['train.steps_per_call']}"
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
-        command = [sys.executable, "-m", "experiments.train", config, "--workdir", str(run), *flags]
+        command = [sys.executable, "-m", "experiments.train", name, "--workdir", str(run), *flags]
         started = time.perf_counter()
-        with subprocess.Popen([*command, "--config.train.log_every=1"], stdout=subprocess.DEVNULL) as process:
+        with subprocess.Popen([*command, logging], stdout=subprocess.DEVNULL) as process:
             while not (run / "metrics.jsonl").exists() or not (run / "metrics.jsonl").stat().st_size:
                 if process.poll() is not None:
                     raise UserError(f"the training ended before its first step, with exit code {process.returncode}")
