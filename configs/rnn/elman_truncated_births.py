@@ -12,4 +12,5 @@ def get_config(arg: str = "") -> ConfigDict:
     """Variant: tiny."""
     config = elman_births.get_config(arg)
     config.model.truncate = 7
+    config.train.log_every = 400  # its steps are shorter still
     return config
