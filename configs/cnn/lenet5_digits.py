@@ -2,7 +2,7 @@
 
 The modern layout (ReLU, max-pooling) of the paper's network, 61,706 parameters; images resized to the paper's 32 x 32.
 The data comes with scikit-learn, so this needs no network. Epochs, batch size and dropout were chosen on validation.
-Test accuracy 0.991 +- 0.004 (seeds 0-4) in 15 seconds.
+Test accuracy 0.994 +- 0.003 (seeds 0-4) in 15 seconds.
 """
 
 from ml_collections import ConfigDict

@@ -3,7 +3,7 @@ Energy-Based Learning"; Grathwohl et al. 2020, https://arxiv.org/abs/1912.03263.
 
 The points are made on the spot. `--config.model.form=linear` is what fails; `--config.data.name=rings` other data;
 `--config.task.langevin_steps=none` only classifies, and leaves the energies where no data lie to chance.
-Test accuracy 1.000 with each seed (0-2) in 5 seconds.
+Test accuracy 1.000 with each seed (0-2) in 14 seconds.
 """
 
 from ml_collections import ConfigDict

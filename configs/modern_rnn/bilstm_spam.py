@@ -1,6 +1,6 @@
 """A bidirectional LSTM tells spam from wanted mail by its body: Graves & Schmidhuber 2005.
 
-Always "ham" has a test accuracy of 0.710; this reaches 0.957 +- 0.008 (seeds 0-2) in 18 seconds.
+Always "ham" has a test accuracy of 0.710; this reaches 0.964 +- 0.004 (seeds 0-2) in 13 seconds.
 """
 
 from ml_collections import ConfigDict
