@@ -1,4 +1,4 @@
-"""A training that begins from the last state of another run, as `--from` asks for."""
+"""What a training begins from: a state before the first update, or another run's last, as `--from` asks for."""
 
 import dataclasses
 from pathlib import Path
@@ -13,7 +13,28 @@ from dlvr_jax.reporting import console
 from dlvr_jax.run import Run
 from dlvr_jax.tasks.task import State
 from dlvr_jax.training.checkpoint import restore, steps
-from dlvr_jax.training.population import member
+from dlvr_jax.training.compiled import initial_state
+from dlvr_jax.training.population import member, stacked
+from dlvr_jax.training.strategy import Form
+
+
+def first_state(experiment: Experiment) -> State:
+    """Before the first update; of a population all members'."""
+    if not experiment.is_population:
+        places = None
+        if experiment.fsdp > 1:  # it may be too large for one device
+            places = experiment.placement.places(experiment.abstract_state, experiment.task.micro)
+        return initial_state(experiment.task, experiment.seed, experiment.hyper, experiment.example_batch, places)
+    task, seeds = experiment.population_of(Form("vmap")), np.array(experiment.seeds, np.uint32)
+    return initial_state(task, seeds, stacked(experiment.hypers), experiment.example_batch)
+
+
+def abstract_state(experiment: Experiment) -> State:
+    """`first_state` in shape and type."""
+    if not experiment.is_population:
+        return experiment.abstract_state
+    size = experiment.population.size
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((size, *leaf.shape), leaf.dtype), experiment.abstract_state)
 
 
 def check(origin: Path, step: int | None, experiment: Experiment) -> None:

@@ -8,15 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from dlvr_jax import config, runtime
 from dlvr_jax.atomic_write import write_text
+from dlvr_jax.beginning import first_state
 from dlvr_jax.build import Experiment
 from dlvr_jax.sections import VARY, devices_of, leaves_devices_open
-from dlvr_jax.tasks.task import State
-from dlvr_jax.training.compiled import initial_state
-from dlvr_jax.training.population import stacked
 from dlvr_jax.training.strategy import Form, fastest, forms, measure, measure_devices
 
 # Keys that change no operation of a step; values of `vary` and other hyper change none either.
@@ -29,7 +26,7 @@ def devices_to_make(flat: Mapping[str, Any]) -> int:
     return max(runtime.threads_at_hand() if chooses or leaves_devices_open(flat) else 1, devices_of(flat))
 
 
-def form_of(experiment: Experiment, state: State) -> tuple[Form, dict[str, float]]:
+def form_of(experiment: Experiment) -> tuple[Form, dict[str, float]]:
     """The form of a population, and seconds a step of each that was measured."""
     named = experiment.population.strategy
     if named != "auto":
@@ -38,7 +35,7 @@ def form_of(experiment: Experiment, state: State) -> tuple[Form, dict[str, float
     batches, per_call = experiment.training_batches(), experiment.train.steps_per_call
 
     def measured() -> dict[str, float]:
-        seconds = measure(experiment.population_of, tried, per_call, state, batches)
+        seconds = measure(experiment.population_of, tried, per_call, first_state(experiment), batches)
         return {str(form): taken for form, taken in seconds.items()}
 
     seconds = _measured_once(remembered("forms", experiment), map(str, tried), measured)
@@ -47,28 +44,19 @@ def form_of(experiment: Experiment, state: State) -> tuple[Form, dict[str, float
     return next(form for form in tried if str(form) == chosen), seconds
 
 
-def form_at_start(experiment: Experiment) -> Form:
-    """The form that a training of the population would take."""
-    seeds, hyper = np.array(experiment.seeds, np.uint32), stacked(experiment.hypers)
-    state = initial_state(experiment.population_of(Form("vmap")), seeds, hyper, experiment.example_batch)
-    return form_of(experiment, state)[0]
-
-
-def on_devices(experiment: Experiment, state: State | None = None) -> tuple[Experiment, dict[str, float]]:
+def on_devices(experiment: Experiment) -> tuple[Experiment, dict[str, float]]:
     """A run alone with its number of devices, and seconds a step of each number that was measured.
 
-    Where the config leaves it open, that is one, or the most at hand that share the batches evenly. `state`: the first,
-    where it is there already.
+    Where the config leaves it open, that is one, or the most at hand that share the batches evenly.
     """
     most = _most_devices(experiment) if leaves_devices_open(experiment.flat) else 1
     if most == 1:
         return experiment, {}
     tried = {_named(count): count for count in (1, most)}
-    task, per_call = experiment.task, experiment.train.steps_per_call
+    batches, per_call = experiment.training_batches(), experiment.train.steps_per_call
 
     def measured() -> dict[str, float]:
-        first = state or initial_state(task, experiment.seed, experiment.hyper, experiment.example_batch)
-        seconds = measure_devices(task, (1, most), per_call, first, experiment.training_batches())
+        seconds = measure_devices(experiment.task, (1, most), per_call, first_state(experiment), batches)
         return {_named(count): taken for count, taken in seconds.items()}
 
     seconds = _measured_once(remembered("devices", experiment), tried, measured)

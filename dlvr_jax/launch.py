@@ -21,14 +21,14 @@ from dlvr_jax.recorded import complete_of, origin_of, refuse_other_data
 from dlvr_jax.reporting import console
 from dlvr_jax.run import Run
 from dlvr_jax.sections import devices_of, leaves_devices_open
-from dlvr_jax.tasks.task import State, Task
+from dlvr_jax.tasks.task import Task
 from dlvr_jax.training.cadence import nearest_multiples
 from dlvr_jax.training.checkpoint import named_leaves, steps
 from dlvr_jax.training.compile_count import CompileCount
-from dlvr_jax.training.compiled import initial_state
+from dlvr_jax.training.compiled import begin_train_program
 from dlvr_jax.training.evaluation import Split
 from dlvr_jax.training.loop import Stopped, resume, train
-from dlvr_jax.training.population import Population, stacked
+from dlvr_jax.training.population import Population
 from dlvr_jax.training.sharding import Placement
 from dlvr_jax.training.strategy import Form
 from dlvr_jax.training.training import Memory, Training
@@ -193,16 +193,17 @@ def _train(run: Run, start: Start, experiment: Experiment, compiled: CompileCoun
 def _begun(run: Run, start: Start, experiment: Experiment) -> tuple[Experiment, Training, dict[str, Any]]:
     """A training at its first step, in the form that it is computed in, its folder begun; and its environment."""
     recorded = run.environment if run.exists() else start.environment
-    first = _first_state(experiment)
-    experiment, task, measured = _formed(recorded, experiment, first)
+    experiment, task, measured = _formed(recorded, experiment)
     placement = experiment.placement
+    splits = {"train": Split.place(experiment.training_batches(), placement)}
+    if experiment.data.spec.splits["validation"]:
+        splits["validation"] = Split.place(experiment.evaluation_batches("validation"), placement)
+    _begin_step(experiment, task, splits["train"])  # while that is compiled or read, the first state is made
+    first = beginning.first_state(experiment)
     state = placement.state(first, task.micro)
     if start.origin is not None and not steps(run.checkpoints):
         step = run.record["from"]["step"] if run.exists() else start.origin_step
         state = placement.state(beginning.state_of(start.origin, step, first, experiment), task.micro)
-    splits = {"train": Split.place(experiment.training_batches(), placement)}
-    if experiment.data.spec.splits["validation"]:
-        splits["validation"] = Split.place(experiment.evaluation_batches("validation"), placement)
     environment, record = {**_environment(experiment, task), **measured}, start.record(int(np.max(state.step)))
     there = run.exists()
     if there:  # how it runs from now on
@@ -222,36 +223,29 @@ def _begun(run: Run, start: Start, experiment: Experiment) -> tuple[Experiment, 
     return experiment, training, environment
 
 
-def _first_state(experiment: Experiment) -> State:
-    """Before the first update; of a population all members'."""
-    if not experiment.is_population:
-        places = None
-        if experiment.fsdp > 1:  # it may be too large for one device
-            places = experiment.placement.places(experiment.abstract_state, experiment.task.micro)
-        return initial_state(experiment.task, experiment.seed, experiment.hyper, experiment.example_batch, places)
-    task, seeds = experiment.population_of(Form("vmap")), np.array(experiment.seeds, np.uint32)
-    return initial_state(task, seeds, stacked(experiment.hypers), experiment.example_batch)
+def _begin_step(experiment: Experiment, task: Task, split: Split) -> None:
+    """Begins to compile the training step, which the loop waits for."""
+    per_call = experiment.train.steps_per_call
+    state = split.placement.abstract(beginning.abstract_state(experiment), task.micro)
+    payload = split.first_call(per_call, task.micro)
+    begin_train_program(task, per_call, state, split.resident, payload, split.batches.widths(0))
 
 
-def _formed(
-    recorded: Mapping[str, Any] | None, experiment: Experiment, state: State
-) -> tuple[Experiment, Task, dict[str, Any]]:
+def _formed(recorded: Mapping[str, Any] | None, experiment: Experiment) -> tuple[Experiment, Task, dict[str, Any]]:
     """The experiment on its devices and what is trained, computed as before or as is fastest; and what was measured."""
     if experiment.is_population:
-        task, measured = _population(recorded, experiment, state)
+        task, measured = _population(recorded, experiment)
         return dataclasses.replace(experiment, devices=task.devices), task, measured
     if recorded is not None and leaves_devices_open(experiment.flat):
         return dataclasses.replace(experiment, devices=recorded["form"]["devices"]), experiment.task, {}
-    experiment, seconds = on_devices(experiment, state)
+    experiment, seconds = on_devices(experiment)
     return experiment, experiment.task, {"measured": seconds} if seconds else {}
 
 
-def _population(
-    recorded: Mapping[str, Any] | None, experiment: Experiment, state: State
-) -> tuple[Population, dict[str, Any]]:
+def _population(recorded: Mapping[str, Any] | None, experiment: Experiment) -> tuple[Population, dict[str, Any]]:
     """All members as one task, and what was measured."""
     if recorded is None:
-        form, seconds = form_of(experiment, state)
+        form, seconds = form_of(experiment)
         return experiment.population_of(form), {"measured": seconds} if seconds else {}
     strategy, devices = recorded["form"]["strategy"], recorded["form"]["devices"]
     if experiment.population.strategy != "auto" or experiment.devices > 1:  # the config says how many

@@ -14,7 +14,7 @@ from dlvr_jax import check, config, runtime
 from dlvr_jax.atomic_write import write_text
 from dlvr_jax.benchmarks.populations import measure
 from dlvr_jax.build import Experiment, build
-from dlvr_jax.choose_form import form_at_start
+from dlvr_jax.choose_form import form_of
 from dlvr_jax.reporting.tables import print_table
 from dlvr_jax.schema import Between
 from experiments.command import arguments, main
@@ -55,7 +55,7 @@ def populations(argv: Sequence[str]) -> None:
 def _measured(name: str, flags: dict[str, str], members: int, rounds: int) -> dict[str, Any]:
     """One config: seconds of each form, the one that auto takes, and ratios to one after the other."""
     alone, population = _experiment(name, flags), _experiment(name, flags | {"population.size": str(members)})
-    chosen = form_at_start(population)
+    chosen = form_of(population)[0]
     gain = measure(alone, population, rounds)
     rows = [("one after the other", f"{1000 * gain.one_after_the_other:.2f}", "1.00", "")]
     for form, seconds in gain.together.items():

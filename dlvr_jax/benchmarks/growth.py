@@ -6,7 +6,7 @@ from statistics import linear_regression, median
 
 from dlvr_jax.benchmarks.warm_step import Step, warm_step
 from dlvr_jax.build import Experiment
-from dlvr_jax.choose_form import form_at_start
+from dlvr_jax.choose_form import form_of
 from dlvr_jax.training.sharding import Placement
 
 
@@ -25,6 +25,6 @@ def step_of(experiment: Experiment) -> tuple[Step, str]:
     """A step of a run, or of a population in the form that a training of it would take; and that form's name."""
     if not experiment.is_population:
         return warm_step(experiment.task, experiment, experiment.placement), "alone"
-    form = form_at_start(experiment)
+    form = form_of(experiment)[0]
     placement = Placement.over(form.devices, members=True)
     return warm_step(experiment.population_of(form), experiment, placement), str(form)

@@ -1,11 +1,13 @@
 """From a task's pure functions to compiled programs.
 
 Programs are kept by (task, widths, shapes): equal tasks share them, whatever their hyper, within a process by this
-cache and across processes by JAX's own.
+cache and across processes by JAX's own. Each is compiled, or read from JAX's cache, in a thread, without the lock of
+the interpreter: who needs it waits, who does not yet goes on.
 """
 
 import dataclasses
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import lru_cache, partial
 from typing import Any
@@ -18,14 +20,17 @@ from jax.typing import ArrayLike
 from dlvr_jax import runtime
 from dlvr_jax.data.batches import assemble
 from dlvr_jax.data.length_buckets import Widths
+from dlvr_jax.errors import blamed
 from dlvr_jax.tasks.task import Batch, Carry, State, Task
 from dlvr_jax.training.packed_sums import PackedSums, packed
+
+FAILS = "the training step fails"  # what only training does may fail here first, in a model of the user's own
 
 
 def initial_state(task: Task, seed: ArrayLike, hyper: Any, batch: Batch, places: State | None = None) -> State:
     """`task.init`, compiled; made in its places where they are given, so that it need not fit on one device."""
     arguments = (np.asarray(seed, np.uint32), hyper, dict(batch))
-    return _program(_init, (task,), False, arguments, places=places)(*arguments)
+    return _program(_init, (task,), False, arguments, places=places).result()(*arguments)
 
 
 def train_program(
@@ -34,33 +39,45 @@ def train_program(
     """(state, resident, payload) -> (state, sums); with several steps a call, payload and sums have them in front.
 
     The state that goes in is used up. `widths`: see `Batches`.
+
+    Raises:
+        UserError: the task's own functions fail, or the model's.
     """
+    with blamed(FAILS):
+        return begin_train_program(task, per_call, state, resident, payload, widths).result()
+
+
+def begin_train_program(
+    task: Task, per_call: int, state: State, resident: Any, payload: Any, widths: Widths = ()
+) -> Future[Callable[..., Any]]:
+    """`train_program` to be, which is being compiled when this returns; of the state only shapes and places count."""
     function = _steps if per_call > 1 else _step
-    return _program(function, (task, widths), True, (state, resident, payload), kept=(state, None))
+    with blamed(FAILS):
+        return _program(function, (task, widths), True, (state, resident, payload), kept=(state, None))
 
 
 def eval_program(task: Task, state: State, resident: Any, payload: Any, carry: Any) -> Callable[..., Any]:
     """(state, resident, payload, carry) -> (sums, outputs, carry)."""
-    return _program(_eval, (task,), False, (state, resident, payload, carry), kept=(None, None, carry))
+    return _program(_eval, (task,), False, (state, resident, payload, carry), kept=(None, None, carry)).result()
 
 
 def initial_carry(task: Task, resident: Any, payload: Any) -> Carry:
     """`task.initial_carry`, compiled; what is None is not."""
     if not jax.tree.leaves(jax.eval_shape(lambda r, p: _carry(task, r, p), resident, payload)):
         return None
-    return _program(_carry, (task,), False, (resident, payload))(resident, payload)
+    return _program(_carry, (task,), False, (resident, payload)).result()(resident, payload)
 
 
 def predict_program(task: Task, state: State, batch: Any) -> Callable[..., Any]:
     """(state, batch) -> outputs."""
-    return _program(_predict, (task,), False, (state, batch))
+    return _program(_predict, (task,), False, (state, batch)).result()
 
 
 def non_finite_program(
     task: Task, state: State, resident: Any, payload: Any, widths: Widths = ()
 ) -> Callable[..., Any]:
     """(state, resident, payload) -> tree of booleans."""
-    return _program(_non_finite, (task, widths), False, (state, resident, payload))
+    return _program(_non_finite, (task, widths), False, (state, resident, payload)).result()
 
 
 def _init(task: Task, seed: Any, hyper: Any, batch: Batch) -> State:
@@ -111,7 +128,7 @@ def _program(
     arguments: tuple[Any, ...],
     kept: Any = None,
     places: Any = None,
-) -> Callable[..., Any]:
+) -> Future[Callable[..., Any]]:
     """`static`: the first arguments of the function, which choose the program.
 
     `kept`: of what comes out, that which goes in again, and so must stay where it is; None for the rest.
@@ -149,7 +166,7 @@ def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
 @lru_cache(maxsize=64)
 def _compile(
     function: Any, static: tuple[Any, ...], donate: bool, structure: Any, leaves: Any, places: Any
-) -> Callable[..., Any]:
+) -> Future[Callable[..., Any]]:
     jitted = jax.jit(
         partial(function, *static),  # of which traces and the cache show the name
         donate_argnums=0 if donate else (),
@@ -160,4 +177,7 @@ def _compile(
     with jax.set_mesh(mesh) if shares else nullcontext():  # which tells `_gathered`
         traced = jitted.trace(*jax.tree.unflatten(structure, leaves))
     options = runtime.compiler_options(traced.jaxpr, runs_once=function is _init, several_devices=mesh is not None)
-    return traced.lower().compile(options)
+    thread = ThreadPoolExecutor(1)
+    compiled = thread.submit(traced.lower().compile, options)
+    thread.shutdown(wait=False)  # it ends with that
+    return compiled

@@ -15,7 +15,7 @@ from dlvr_jax import processes
 from dlvr_jax.data.length_buckets import Widths
 from dlvr_jax.data.prefetch import payloads
 from dlvr_jax.displays import Display
-from dlvr_jax.errors import UserError, blamed
+from dlvr_jax.errors import UserError
 from dlvr_jax.metrics.mean import mean_of
 from dlvr_jax.reporting.console import Progress, warn
 from dlvr_jax.reporting.tensorboard import TensorBoard
@@ -113,7 +113,7 @@ def _loop(
         payload = split.placement.rows(next(batches), leading)
         widths = split.batches.widths(step)
         if widths not in programs:
-            programs[widths] = _program(t, payload, widths)
+            programs[widths] = train_program(t.task, per_call, t.state, split.resident, payload, widths)
         t.state, sums = programs[widths](t.state, split.resident, payload)  # dispatched; nothing waits unless it is due
         pending.append(sums)
         step += per_call
@@ -157,12 +157,6 @@ def _loop(
             raise Stopped(signal, step)
     batches.close()
     checkpoints.wait()
-
-
-def _program(t: Training, payload: Any, widths: Widths) -> Any:
-    """The compiled step. What only training does may fail here for the first time, in a model of the user's own."""
-    with blamed("the training step fails"):
-        return train_program(t.task, t.train.steps_per_call, t.state, t.splits["train"].resident, payload, widths)
 
 
 def _save(t: Training, checkpoints: Checkpoints, step: int) -> None:

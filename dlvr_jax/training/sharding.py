@@ -50,6 +50,15 @@ class Placement:
         placed: State = jax.tree.map(_put, state, self.places(state, micro))
         return placed
 
+    def abstract(self, state: State, micro: int = 1) -> State:
+        """The shapes and types of a state, with their places."""
+
+        def placed(leaf: Any, place: NamedSharding) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place)
+
+        shapes: State = jax.tree.map(placed, state, self.places(state, micro))
+        return shapes
+
     def places(self, state: State, micro: int = 1) -> State:
         """Where a state goes: its members are split, or the carry's rows as a batch's are, and what `_shared` says.
 

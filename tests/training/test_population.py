@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from dlvr_jax import check, config
-from dlvr_jax.beginning import state_of
+from dlvr_jax.beginning import first_state, state_of
 from dlvr_jax.build import build
 from dlvr_jax.data.batches import assemble
 from dlvr_jax.errors import UserError
 from dlvr_jax.extract import Place, gather, start_of
-from dlvr_jax.launch import Start, _first_state, launch
+from dlvr_jax.launch import Start, launch
 from dlvr_jax.run import Run
 from dlvr_jax.training.checkpoint import named_leaves, read, steps
 from dlvr_jax.training.compiled import initial_state
@@ -167,7 +167,7 @@ def test_each_member_may_start_from_the_last_state_of_a_run(tmp_path: Path) -> N
 def test_a_population_takes_all_of_a_run_but_seeds_and_hyper(tmp_path: Path) -> None:
     origin = train(tmp_path / "origin")
     experiment = build(start(tmp_path, **FOUR, train__steps="24").complete.flat)
-    like = _first_state(experiment)
+    like = first_state(experiment)
     begun = state_of(origin.path, None, like, experiment)
     kept, _ = read(origin.checkpoints / "16")
     for name, leaf in named_leaves({"state": begun}).items():
@@ -189,7 +189,7 @@ def test_what_starts_from_a_training_that_failed_does_not_take_over_that_it_did(
     gather([Place(run, 1)], start_of(run, experiment, 1, folder))
     alone = build(start(tmp_path, optimizer__name="sgd").complete.flat)
     assert read(Run(folder).checkpoints / str(steps(Run(folder).checkpoints)[-1]))[0]["state/failed"] > 0
-    assert int(state_of(folder, None, _first_state(alone), alone).failed) == 0
+    assert int(state_of(folder, None, first_state(alone), alone).failed) == 0
 
 
 def test_a_run_whose_members_all_fail_stops(tmp_path: Path) -> None:
