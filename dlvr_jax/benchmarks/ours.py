@@ -92,15 +92,25 @@ class Ours:
         return (time.perf_counter() - started) / times
 
     def loop(self, steps: int) -> float:
-        """Seconds that a step more costs in the whole loop with logging: what begins and ends a run does not count."""
-        steps = -(-steps // self.per_call) * self.per_call
+        """Seconds that a step more costs in the whole loop with logging: what begins and ends a run does not count.
+
+        Of about so many steps: whole calls, and whole windows of the log where there is time for one, so that each has
+        its line.
+        """
+        unit = self._log_every if self._log_every <= steps else self.per_call
+        steps = -(-steps // unit) * unit
         self._looped(2 * self.per_call)  # what only the first run does: imports, and the memory of two steps in flight
         return (self._looped(3 * steps) - self._looped(steps)) / (2 * steps)
+
+    @property
+    def _log_every(self) -> int:
+        """Of the config; whole calls also where the flags ask for more steps in one."""
+        return max(1, self.experiment.train.log_every // self.per_call) * self.per_call
 
     def _looped(self, steps: int) -> float:
         """Seconds of a run of so many steps."""
         e = self.experiment
-        every = max(1, e.train.log_every // self.per_call) * self.per_call
+        every = self._log_every
         settings = dataclasses.replace(
             e.train, steps=steps, log_every=every, eval_every=steps, checkpoint_every=steps, early_stopping=None
         )

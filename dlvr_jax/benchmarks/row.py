@@ -18,8 +18,8 @@ from dlvr_jax.benchmarks.process import Processes, Side
 from dlvr_jax.errors import UserError
 
 BLOCK_SECONDS = 0.2  # of steps that are timed together
-LOOP_SECONDS = 1.5  # of steps by which the whole loop is timed, once and three times
-LOOP_ROUNDS = 3  # of which the median counts
+LOOP_SECONDS = 0.5  # of steps by which the whole loop is timed, once and three times; short, since machines drift
+LOOP_ROUNDS = 9  # of which the median counts
 SAME_LOSS = 1e-3  # relative: of one forward pass in float32; of a bfloat16 one nothing is asked
 PROFILED = 5  # steps
 KEPT = ("parameters", "precision", "flops_per_step", "peak_bytes")
