@@ -89,7 +89,7 @@ def add_up(total: Mapping[str, Total], sums: Mapping[str, Any]) -> dict[str, Tot
 def _added(total: np.ndarray, steps: np.ndarray | Sequence[Any]) -> np.ndarray:
     """Numbers by `accumulate`, which is quick and keeps to the order, as `sum` does not; arrays one by one."""
     if not np.ndim(steps[0]):
-        return np.asarray(np.add.accumulate(np.array([total, *steps], np.float64))[-1])
+        return np.asarray(np.add.accumulate(np.concatenate([total.reshape(1), np.asarray(steps, np.float64)]))[-1])
     for step in steps:
         total = total + np.asarray(step, np.float64)
     return total

@@ -24,6 +24,7 @@ from dlvr_jax.training.cadence import due
 from dlvr_jax.training.checkpoint import Checkpoints, clean, named_leaves, remove, restore, steps
 from dlvr_jax.training.compiled import non_finite_program, predict_program, train_program
 from dlvr_jax.training.evaluation import add_up, evaluate
+from dlvr_jax.training.packed_sums import PackedSums, fetched
 from dlvr_jax.training.population import Population, each_member
 from dlvr_jax.training.signals import Interrupt, interruptible
 from dlvr_jax.training.training import Memory, Training, remember_best
@@ -95,7 +96,7 @@ def _loop(
 ) -> None:
     per_call, split = t.train.steps_per_call, t.splits["train"]
     leading = (per_call > 1) + (t.task.micro > 1)
-    pending: list[Any] = []
+    pending: list[PackedSums] = []
     shown: dict[str, float] = {}
     clock = _Clock(t, step)
 
@@ -167,18 +168,16 @@ def _save(t: Training, checkpoints: Checkpoints, step: int) -> None:
         checkpoints.save(step, tree, dataclasses.asdict(t.memory) | {"window": window})
 
 
-def _drain(t: Training, pending: list[Any], per_call: int) -> None:
+def _drain(t: Training, pending: list[PackedSums], per_call: int) -> None:
     """Adds the sums of the steps that wait, one step after the other, to the window: the one device-to-host copy."""
     if pending:
-        joined = np.stack if per_call == 1 else np.concatenate
-        sums = jax.tree.map(lambda *calls: joined(calls), *jax.device_get(pending))
-        t.memory.window = add_up(t.memory.window, sums)
+        t.memory.window = add_up(t.memory.window, fetched(pending, per_call))
         pending.clear()
 
 
 def _stop_if_failed(t: Training) -> None:
     """Names the update and the leaf at fault, by computing that batch's gradient again."""
-    failures = np.atleast_1d(jax.device_get(t.state.failed))
+    failures = np.atleast_1d(np.asarray(t.state.failed))
     if not failures.all():
         _tell_failures(t, failures)
         return

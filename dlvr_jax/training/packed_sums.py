@@ -1,12 +1,13 @@
 """The sums of a step as one array, which the host fetches in a tenth of the time of two for each name."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from dlvr_jax.tasks.task import Sums
 
@@ -37,3 +38,11 @@ def packed(sums: Sums) -> PackedSums:
     names = tuple(sorted(sums))
     pairs = jax.lax.optimization_barrier([sums[name] for name in names])
     return PackedSums(names, jnp.stack([part.astype(jnp.float32) for pair in pairs for part in pair], -1))
+
+
+def fetched(calls: Sequence[PackedSums], per_call: int) -> PackedSums:
+    """Those of all steps of some calls, on the host; all copies are under way before the first is waited for."""
+    for sums in calls:
+        sums.numbers.copy_to_host_async()
+    joined = np.stack if per_call == 1 else np.concatenate
+    return PackedSums(calls[0].names, joined([np.asarray(sums.numbers) for sums in calls]))

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dlvr_jax.training.packed_sums import packed
+from dlvr_jax.training.packed_sums import fetched, packed
 
 
 def test_packed_sums_are_those_that_went_in() -> None:
@@ -20,3 +20,10 @@ def test_packed_sums_are_those_that_went_in() -> None:
     np.testing.assert_array_equal(found["right"], np.broadcast_arrays(steps * np.arange(3), 7))
     with pytest.raises(KeyError, match="accuracy"):
         found["accuracy"]
+
+
+@pytest.mark.parametrize("per_call", [1, 3])
+def test_fetched_sums_are_those_of_all_steps_in_order(per_call: int) -> None:
+    calls = jnp.arange(6.0) if per_call == 1 else jnp.arange(6.0).reshape(-1, per_call)
+    found = fetched([packed({"loss": (call, jnp.ones_like(call))}) for call in calls], per_call)
+    np.testing.assert_array_equal(found["loss"], (np.arange(6), np.ones(6)))
