@@ -142,6 +142,7 @@ CASES = {
         "a rate over one": Case(f"{TINY} --config.model.dropout=1.5", "model.dropout = 1.5 must be between 0 and 1"),
         "an unknown choice": Case(f"{TINY} --config.train.precision=float16", "is not one of 'float32', 'bfloat16'"),
         "half a step": Case(f"{TINY} --config.train.steps=2.5", "train.steps = '2.5' is not a whole number"),
+        "a clip to nothing": Case(f"{TINY} --config.optimizer.clip_norm=0", "clip_norm = 0.0 must be at least 1e-06"),
         "a negative seed": Case(f"{TINY} --config.seed=-1", "seed = -1 must be between 0 and 4294967295"),
         "steps and epochs": Case(f"{TINY} --config.train.steps=4 --config.train.epochs=1", "give exactly one of them"),
         "a long warm-up": Case(
