@@ -64,10 +64,10 @@ def compiled_step(experiment: Experiment) -> tuple[Any, tuple[Any, ...]]:
 
     Of a population it is that of one member, which is whole on one device.
     """
-    task, abstract, per_call = experiment.task, experiment.abstract_state, experiment.train.steps_per_call
+    task, per_call = experiment.task, experiment.train.steps_per_call
     devices = 1 if experiment.is_population else experiment.devices
     placement = Placement.over(devices, fsdp=experiment.fsdp)
-    state = jax.tree.map(_placed, abstract, placement.places(abstract, task.micro))
+    state = placement.abstract(experiment.abstract_state, task.micro)
     arguments = (state, *_resident_and_payload(experiment, placement))
     return train_program(task, per_call, *arguments), arguments
 

@@ -16,6 +16,7 @@ import jax
 import numpy as np
 
 from dlvr_jax import check, config, runtime
+from dlvr_jax.beginning import first_state
 from dlvr_jax.benchmarks import cost
 from dlvr_jax.benchmarks.overhead import refuse_population
 from dlvr_jax.benchmarks.peak import measured_peak
@@ -27,7 +28,7 @@ from dlvr_jax.data.builders.made_up import made_up_like
 from dlvr_jax.run import Run
 from dlvr_jax.sections import devices_of
 from dlvr_jax.training.checkpoint import Checkpoints
-from dlvr_jax.training.compiled import initial_state, predict_program, train_program
+from dlvr_jax.training.compiled import predict_program, train_program
 from dlvr_jax.training.evaluation import Split
 from dlvr_jax.training.loop import train
 from dlvr_jax.training.training import Training
@@ -53,8 +54,7 @@ class Ours:
 
     def first_state(self) -> Any:
         """Before the first update, on the devices."""
-        e = self.experiment
-        return self.placement.state(initial_state(e.task, e.seed, e.hyper, e.example_batch), e.task.micro)
+        return self.placement.state(first_state(self.experiment), self.experiment.task.micro)
 
     def told(self) -> dict[str, Any]:
         """What the row of the table says beside times; sizes in bytes, on each device, as the program states them."""
@@ -99,7 +99,6 @@ class Ours:
         """
         unit = self._log_every if self._log_every <= steps else self.per_call
         steps = -(-steps // unit) * unit
-        self._looped(2 * self.per_call)  # what only the first run does: imports, and the memory of two steps in flight
         return (self._looped(3 * steps) - self._looped(steps)) / (2 * steps)
 
     @property
@@ -110,10 +109,8 @@ class Ours:
     def _looped(self, steps: int) -> float:
         """Seconds of a run of so many steps."""
         e = self.experiment
-        every = self._log_every
-        settings = dataclasses.replace(
-            e.train, steps=steps, log_every=every, eval_every=steps, checkpoint_every=steps, early_stopping=None
-        )
+        cadences: dict[str, Any] = {"log_every": self._log_every, "eval_every": steps, "checkpoint_every": steps}
+        settings = dataclasses.replace(e.train, steps=steps, early_stopping=None, **cadences)
         evaluation = dataclasses.replace(e.evaluation, sample_every=None, best=None)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "run"

@@ -9,6 +9,7 @@ from statistics import median
 
 import jax
 
+from dlvr_jax.beginning import first_state
 from dlvr_jax.build import Experiment
 from dlvr_jax.data.batches import Batches
 from dlvr_jax.errors import UserError
@@ -17,7 +18,7 @@ from dlvr_jax.sections import TrainSection
 from dlvr_jax.tasks.task import State
 from dlvr_jax.training.cadence import nearest_multiples
 from dlvr_jax.training.checkpoint import Checkpoints
-from dlvr_jax.training.compiled import initial_state, train_program
+from dlvr_jax.training.compiled import train_program
 from dlvr_jax.training.evaluation import Split, evaluate
 from dlvr_jax.training.loop import train
 from dlvr_jax.training.sharding import Placement
@@ -98,8 +99,7 @@ def _batches(experiment: Experiment) -> dict[str, Batches]:
 
 
 def _state(experiment: Experiment, placement: Placement) -> State:
-    state = initial_state(experiment.task, experiment.seed, experiment.hyper, experiment.example_batch)
-    return placement.state(state, experiment.task.micro)
+    return placement.state(first_state(experiment), experiment.task.micro)
 
 
 def _warm_up(experiment: Experiment, splits: dict[str, Split], folder: Path) -> None:

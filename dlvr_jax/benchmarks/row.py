@@ -19,7 +19,8 @@ from dlvr_jax.errors import UserError
 
 BLOCK_SECONDS = 0.2  # of steps that are timed together
 LOOP_SECONDS = 0.5  # of steps by which the whole loop is timed, once and three times; short, since machines drift
-LOOP_ROUNDS = 9  # of which the median counts
+LOOP_ROUNDS = 9  # of which the median counts; 3 at least, where they would take longer than
+LOOP_LONGEST = 30.0  # seconds
 SAME_LOSS = 1e-3  # relative: of one forward pass in float32; of a bfloat16 one nothing is asked
 PROFILED = 5  # steps
 KEPT = ("parameters", "precision", "flops_per_step", "peak_bytes")
@@ -127,7 +128,6 @@ def _row(pair: Pair, times: Mapping[str, Sequence[float]], settings: Settings) -
     devices = 1 if device["platform"] == "cpu" else told["devices"]  # those of a CPU are its threads
     step, peak = median(train), devices * ours.ask("peak", settings.peak_size)
     sheet = devices * (sheet_peak(device["kind"], told["precision"]) or 0)
-    steps = max(2, round(LOOP_SECONDS / step))
     return {
         "config": pair.name,
         "flags": dict(pair.flags),
@@ -143,10 +143,18 @@ def _row(pair: Pair, times: Mapping[str, Sequence[float]], settings: Settings) -
         "utilisation": told["flops_per_step"] / step / peak,
         "utilisation_of_data_sheet": told["flops_per_step"] / step / sheet if sheet else None,
         "input_seconds": ours.ask("input", 20),
-        "loop_overhead": median(ours.ask("loop", steps) / ours.ask("train", 2 * steps) for _ in range(LOOP_ROUNDS)),
+        "loop_overhead": _loop_overhead(ours, step),
         "checkpoint_stall_seconds": ours.ask("checkpoint", 3),
         "environment": told["environment"],
     }
+
+
+def _loop_overhead(ours: Side, step: float) -> float:
+    """A step in the whole loop over the bare one beside it. `step`: about so many seconds."""
+    steps = max(2, round(LOOP_SECONDS / step))
+    rounds = max(3, min(LOOP_ROUNDS, int(LOOP_LONGEST / (6 * steps * step))))
+    ours.ask("loop", 2)  # what only the first run does: imports, and the memory of two steps in flight
+    return median(ours.ask("loop", steps) / ours.ask("train", 2 * steps) for _ in range(rounds))
 
 
 def _spread(name: str, seconds: Sequence[float]) -> dict[str, float]:

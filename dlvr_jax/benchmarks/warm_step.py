@@ -2,16 +2,14 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import jax
-import numpy as np
 
+from dlvr_jax.beginning import first_state
 from dlvr_jax.build import Experiment
 from dlvr_jax.tasks.task import Task
-from dlvr_jax.training.compiled import initial_state, train_program
+from dlvr_jax.training.compiled import train_program
 from dlvr_jax.training.evaluation import Split
-from dlvr_jax.training.population import stacked
 from dlvr_jax.training.sharding import Placement
 
 Step = Callable[[], float]  # takes a step, of all members together; gives its seconds
@@ -19,12 +17,9 @@ Step = Callable[[], float]  # takes a step, of all members together; gives its s
 
 def warm_step(task: Task, experiment: Experiment, placement: Placement) -> Step:
     """A step of the compiled program, one a call, on a batch that is there."""
-    many = experiment.is_population
-    seed: Any = np.array(experiment.seeds, np.uint32) if many else experiment.seed
-    hyper = stacked(experiment.hypers) if many else experiment.hyper
     split = Split.place(experiment.training_batches(), placement)
     payload = split.first_call(1, task.micro)
-    state = placement.state(initial_state(task, seed, hyper, experiment.example_batch), task.micro)
+    state = placement.state(first_state(experiment), task.micro)
     program = train_program(task, 1, state, split.resident, payload)
     holder = [state]
 
