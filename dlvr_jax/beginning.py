@@ -29,7 +29,7 @@ def first_state(experiment: Experiment) -> State:
     return initial_state(task, seeds, stacked(experiment.hypers), experiment.example_batch)
 
 
-def abstract_state(experiment: Experiment) -> State:
+def first_shapes(experiment: Experiment) -> State:
     """`first_state` in shape and type."""
     if not experiment.is_population:
         return experiment.abstract_state

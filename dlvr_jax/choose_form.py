@@ -32,10 +32,11 @@ def form_of(experiment: Experiment) -> tuple[Form, dict[str, float]]:
     if named != "auto":
         return Form(named, experiment.devices), {}
     tried = forms(experiment.population.size, experiment.devices, jax.local_device_count())
-    batches, per_call = experiment.training_batches(), experiment.train.steps_per_call
+    per_call = experiment.train.steps_per_call
 
     def measured() -> dict[str, float]:
-        seconds = measure(experiment.population_of, tried, per_call, first_state(experiment), batches)
+        state, batches = first_state(experiment), experiment.training_batches()
+        seconds = measure(experiment.population_of, tried, per_call, state, batches)
         return {str(form): taken for form, taken in seconds.items()}
 
     seconds = _measured_once(remembered("forms", experiment), map(str, tried), measured)
@@ -53,10 +54,11 @@ def on_devices(experiment: Experiment) -> tuple[Experiment, dict[str, float]]:
     if most == 1:
         return experiment, {}
     tried = {_named(count): count for count in (1, most)}
-    batches, per_call = experiment.training_batches(), experiment.train.steps_per_call
+    per_call = experiment.train.steps_per_call
 
     def measured() -> dict[str, float]:
-        seconds = measure_devices(experiment.task, (1, most), per_call, first_state(experiment), batches)
+        state, batches = first_state(experiment), experiment.training_batches()
+        seconds = measure_devices(experiment.task, (1, most), per_call, state, batches)
         return {_named(count): taken for count, taken in seconds.items()}
 
     seconds = _measured_once(remembered("devices", experiment), tried, measured)

@@ -4,6 +4,7 @@ import dataclasses
 import signal
 import sys
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from dlvr_jax.tasks.task import Task
 from dlvr_jax.training.cadence import nearest_multiples
 from dlvr_jax.training.checkpoint import named_leaves, steps
 from dlvr_jax.training.compile_count import CompileCount
-from dlvr_jax.training.compiled import begin_train_program
+from dlvr_jax.training.compiled import compiling_train_program
 from dlvr_jax.training.evaluation import Split
 from dlvr_jax.training.loop import Stopped, resume, train
 from dlvr_jax.training.population import Population
@@ -198,8 +199,8 @@ def _begun(run: Run, start: Start, experiment: Experiment) -> tuple[Experiment, 
     splits = {"train": Split.place(experiment.training_batches(), placement)}
     if experiment.data.spec.splits["validation"]:
         splits["validation"] = Split.place(experiment.evaluation_batches("validation"), placement)
-    _begin_step(experiment, task, splits["train"])  # while that is compiled or read, the first state is made
-    first = beginning.first_state(experiment)
+    with _compiling_step(experiment, task, splits["train"], run, start.until):
+        first = beginning.first_state(experiment)
     state = placement.state(first, task.micro)
     if start.origin is not None and not steps(run.checkpoints):
         step = run.record["from"]["step"] if run.exists() else start.origin_step
@@ -223,12 +224,22 @@ def _begun(run: Run, start: Start, experiment: Experiment) -> tuple[Experiment, 
     return experiment, training, environment
 
 
-def _begin_step(experiment: Experiment, task: Task, split: Split) -> None:
-    """Begins to compile the training step, which the loop waits for."""
-    per_call = experiment.train.steps_per_call
-    state = split.placement.abstract(beginning.abstract_state(experiment), task.micro)
-    payload = split.first_call(per_call, task.micro)
-    begin_train_program(task, per_call, state, split.resident, payload, split.batches.widths(0))
+def _compiling_step(
+    experiment: Experiment, task: Task, split: Split, run: Run, until: int | None
+) -> AbstractContextManager[None]:
+    """In its block the training step is compiled as well, if one is left to take."""
+    step, last = max(steps(run.checkpoints), default=0), experiment.train.steps or 0
+    if step >= min(last, until or last):
+        return nullcontext()
+    per_call, state = experiment.train.steps_per_call, beginning.first_shapes(experiment)
+    return compiling_train_program(
+        task,
+        per_call,
+        split.placement.abstract(state, task.micro),
+        split.resident,
+        split.first_call(per_call, task.micro),
+        split.batches.widths(step),
+    )
 
 
 def _formed(recorded: Mapping[str, Any] | None, experiment: Experiment) -> tuple[Experiment, Task, dict[str, Any]]:

@@ -78,6 +78,7 @@ def main(program: Callable[[Sequence[str]], int | None]) -> None:
     except KeyboardInterrupt:
         print("interrupted; what was saved is whole: the same command takes it up, or starts again", file=sys.stderr)
         code = 128 + signal.SIGINT
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # what is being compiled is waited for: the next one ends that
     sys.exit(code)
 
 

@@ -21,6 +21,7 @@ from dlvr_jax.reporting.readable import number
 from dlvr_jax.reporting.tables import print_table
 from dlvr_jax.schema import Field, allowed
 from dlvr_jax.sections import devices_of
+from dlvr_jax.training.compiled import FAILS
 from experiments.command import arguments, main
 
 ORDER = ("seed", "data", "augment", "model", "task", "train", "optimizer", "eval")  # as in a config file; then others
@@ -43,7 +44,7 @@ def explain(argv: Sequence[str]) -> None:
     _print_data(experiment)
     _print_layers(experiment)
     _print_length(experiment)
-    with blamed("the training step fails"):
+    with blamed(FAILS):
         _print_operations(experiment)
         _print_memory(experiment)
 

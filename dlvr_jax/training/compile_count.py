@@ -8,7 +8,10 @@ import jax
 
 @dataclass
 class CompileCount:
-    """Counts from the moment it is made, by the events that JAX announces; one for a process."""
+    """Counts from the moment it is made, by the events that JAX announces; one for a process.
+
+    `seconds` are those of all programs together, also of those that are compiled side by side.
+    """
 
     programs: int = 0
     seconds: float = 0.0

@@ -1,14 +1,14 @@
 """From a task's pure functions to compiled programs.
 
 Programs are kept by (task, widths, shapes): equal tasks share them, whatever their hyper, within a process by this
-cache and across processes by JAX's own. Each is compiled, or read from JAX's cache, in a thread, without the lock of
-the interpreter: who needs it waits, who does not yet goes on.
+cache and across processes by JAX's own. Each is compiled, or read from JAX's cache, in a thread, without the
+interpreter's lock.
 """
 
 import dataclasses
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, nullcontext
 from functools import lru_cache, partial
 from typing import Any
 
@@ -30,7 +30,7 @@ FAILS = "the training step fails"  # what only training does may fail here first
 def initial_state(task: Task, seed: ArrayLike, hyper: Any, batch: Batch, places: State | None = None) -> State:
     """`task.init`, compiled; made in its places where they are given, so that it need not fit on one device."""
     arguments = (np.asarray(seed, np.uint32), hyper, dict(batch))
-    return _program(_init, (task,), False, arguments, places=places).result()(*arguments)
+    return _ready(_program(_init, (task,), False, arguments, places=places))(*arguments)
 
 
 def train_program(
@@ -44,40 +44,57 @@ def train_program(
         UserError: the task's own functions fail, or the model's.
     """
     with blamed(FAILS):
-        return begin_train_program(task, per_call, state, resident, payload, widths).result()
+        return _ready(_train_program(task, per_call, state, resident, payload, widths))
 
 
-def begin_train_program(
+@contextmanager
+def compiling_train_program(
     task: Task, per_call: int, state: State, resident: Any, payload: Any, widths: Widths = ()
-) -> Future[Callable[..., Any]]:
-    """`train_program` to be, which is being compiled when this returns; of the state only shapes and places count."""
-    function = _steps if per_call > 1 else _step
+) -> Iterator[None]:
+    """While XLA compiles `train_program` the block inside does something else.
+
+    Of the state only shapes and places count.
+
+    Raises:
+        UserError: the task's own functions fail, or the model's. That the compiler fails, `train_program` tells.
+    """
     with blamed(FAILS):
-        return _program(function, (task, widths), True, (state, resident, payload), kept=(state, None))
+        begun = _train_program(task, per_call, state, resident, payload, widths)
+    try:
+        yield
+    finally:
+        wait([begun])
+
+
+def _train_program(
+    task: Task, per_call: int, state: State, resident: Any, payload: Any, widths: Widths
+) -> Future[Callable[..., Any]]:
+    function = _steps if per_call > 1 else _step
+    return _program(function, (task, widths), True, (state, resident, payload), kept=(state, None))
 
 
 def eval_program(task: Task, state: State, resident: Any, payload: Any, carry: Any) -> Callable[..., Any]:
     """(state, resident, payload, carry) -> (sums, outputs, carry)."""
-    return _program(_eval, (task,), False, (state, resident, payload, carry), kept=(None, None, carry)).result()
+    return _ready(_program(_eval, (task,), False, (state, resident, payload, carry), kept=(None, None, carry)))
 
 
 def initial_carry(task: Task, resident: Any, payload: Any) -> Carry:
     """`task.initial_carry`, compiled; what is None is not."""
     if not jax.tree.leaves(jax.eval_shape(lambda r, p: _carry(task, r, p), resident, payload)):
         return None
-    return _program(_carry, (task,), False, (resident, payload)).result()(resident, payload)
+    return _ready(_program(_carry, (task,), False, (resident, payload)))(resident, payload)
 
 
 def predict_program(task: Task, state: State, batch: Any) -> Callable[..., Any]:
     """(state, batch) -> outputs."""
-    return _program(_predict, (task,), False, (state, batch)).result()
+    return _ready(_program(_predict, (task,), False, (state, batch)))
 
 
 def non_finite_program(
     task: Task, state: State, resident: Any, payload: Any, widths: Widths = ()
 ) -> Callable[..., Any]:
     """(state, resident, payload) -> tree of booleans."""
-    return _program(_non_finite, (task, widths), False, (state, resident, payload)).result()
+    return _ready(_program(_non_finite, (task, widths), False, (state, resident, payload)))
 
 
 def _init(task: Task, seed: Any, hyper: Any, batch: Batch) -> State:
@@ -138,6 +155,15 @@ def _program(
     shapes = tuple(map(_shape, leaves))
     found, out = jax.tree.flatten(_places(shapes, kept) if places is None else places)
     return _compile(function, static, donate, structure, shapes, (out, tuple(found)))
+
+
+def _ready(begun: Future[Callable[..., Any]]) -> Callable[..., Any]:
+    """The program when it is compiled. What failed is forgotten, so that it can be tried again."""
+    try:
+        return begun.result()
+    except Exception:
+        _compile.cache_clear()
+        raise
 
 
 def _places(shapes: tuple[jax.ShapeDtypeStruct, ...], kept: Any) -> Any:

@@ -34,7 +34,8 @@ class OptimizerSection:
     name: str = "adam"
     weight_decay: Positive | None = None
     l2: Positive | None = None
-    clip_norm: Annotated[Number, Between(1e-6, None)] | None = None  # of the global gradient: Pascanu et al. 2013
+    # Of the global gradient norm: Pascanu et al. 2013; 0 would let nothing through.
+    clip_norm: Annotated[Number, Between(1e-6, None)] | None = None
     schedule: str = "constant"
 
 

@@ -41,7 +41,7 @@ def packed(sums: Sums) -> PackedSums:
 
 
 def fetched(calls: Sequence[PackedSums], per_call: int) -> PackedSums:
-    """Those of all steps of some calls, on the host; all copies are under way before the first is waited for."""
+    """The sums of all steps of some calls, on the host; all copies are under way before the first is waited for."""
     for sums in calls:
         sums.numbers.copy_to_host_async()
     joined = np.stack if per_call == 1 else np.concatenate
