@@ -3,9 +3,9 @@
 import dataclasses
 
 import jax
-import numpy as np
 
 from dlvr_jax import check, config, runtime
+from dlvr_jax.beginning import first_shapes
 from dlvr_jax.build import Experiment, build
 from dlvr_jax.errors import UserError
 from dlvr_jax.reporting.console import warn
@@ -13,7 +13,6 @@ from dlvr_jax.run import Run
 from dlvr_jax.sections import devices_of, leaves_devices_open
 from dlvr_jax.tasks.task import Task, evaluated
 from dlvr_jax.training.checkpoint import restore, steps
-from dlvr_jax.training.population import stacked
 from dlvr_jax.training.strategy import Form
 from dlvr_jax.training.training import Memory, Training
 
@@ -88,10 +87,7 @@ def restored(run: Run, experiment: Experiment, step: int | None = None) -> Train
     task: Task = experiment.task
     if experiment.is_population:
         task = experiment.population_of(Form(run.environment["form"]["strategy"]))
-        hyper = stacked(experiment.hypers)
-        like = jax.eval_shape(task.init, np.array(experiment.seeds, np.uint32), hyper, experiment.example_batch)
-    else:
-        like = experiment.abstract_state
+    like = first_shapes(experiment)
     best = None if experiment.evaluation.best is None else evaluated(like)
     whole = restore(run.checkpoints, {"state": like, "best": best}, warn if step is None else _refuse, step)
     assert whole is not None
