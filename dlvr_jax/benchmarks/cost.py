@@ -11,6 +11,7 @@ from jax.sharding import NamedSharding
 from dlvr_jax.benchmarks.flops import count_flops
 from dlvr_jax.build import Experiment
 from dlvr_jax.data.batches import is_resident
+from dlvr_jax.data.sources import Spec
 from dlvr_jax.training.compiled import train_program
 from dlvr_jax.training.sharding import Placement
 
@@ -33,6 +34,15 @@ class Memory:
 def parameters(experiment: Experiment) -> int:
     """How many numbers are learned."""
     return sum(leaf.size for leaf in jax.tree.leaves(experiment.abstract_state.params))
+
+
+def tokens(spec: Spec) -> int | None:
+    """That a model reads of an example, padding included: of a window of a text all but the last; None without any."""
+    lengths = {name: spec.features[name].shape[0] for name in ("tokens", "source", "target") if name in spec.features}
+    if not lengths:
+        return None
+    shifted = "target" in lengths or not {"label", "tags"} & spec.features.keys()
+    return sum(lengths.values()) - shifted
 
 
 def flops_per_step(experiment: Experiment) -> int:

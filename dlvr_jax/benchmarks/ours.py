@@ -59,13 +59,11 @@ class Ours:
     def told(self) -> dict[str, Any]:
         """What the row of the table says beside times; sizes in bytes, on each device, as the program states them."""
         e, memory = self.experiment, cost.memory_of(self.program)
-        tokens = e.data.spec.features.get("tokens")
-        length = 1 if tokens is None or "label" in e.data.spec.features else tokens.shape[0] - 1
         return {
             "parameters": cost.parameters(e),
             "precision": e.train.precision,
             "examples_per_step": e.examples_per_step,
-            "tokens_per_example": length,
+            "tokens_per_example": cost.tokens(e.data.spec),
             "flops_per_step": cost.flops_per_step(e),
             "peak_bytes": memory and memory.total,
             "devices": e.devices,

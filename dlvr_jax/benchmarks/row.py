@@ -127,6 +127,7 @@ def _row(pair: Pair, times: Mapping[str, Sequence[float]], settings: Settings) -
     device = told["environment"]["device"]
     devices = 1 if device["platform"] == "cpu" else told["devices"]  # those of a CPU are its threads
     step, peak = median(train), devices * ours.ask("peak", settings.peak_size)
+    tokens = told["tokens_per_example"]
     sheet = devices * (sheet_peak(device["kind"], told["precision"]) or 0)
     return {
         "config": pair.name,
@@ -134,7 +135,7 @@ def _row(pair: Pair, times: Mapping[str, Sequence[float]], settings: Settings) -
         "seconds_per_step": step,
         **_spread("seconds_per_step", train),
         "examples_per_second": told["examples_per_step"] / step,
-        "tokens_per_second": told["examples_per_step"] * told["tokens_per_example"] / step,
+        "tokens_per_second": None if tokens is None else told["examples_per_step"] * tokens / step,
         "inference_seconds": median(infer),
         **_spread("inference_seconds", infer),
         **{key: told[key] for key in KEPT},

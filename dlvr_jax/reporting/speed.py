@@ -18,7 +18,7 @@ def line(row: Row) -> str:
 def training_table(rows: Sequence[Row]) -> tuple[tuple[str, ...], list[list[str]]]:
     """Header and cells of the training step; with the peer's columns where a row has one."""
     compared = any("ratio" in row for row in rows)
-    header = ("config", "ms a step", "p10 to p90", "examples/s", "GFLOP/s", "of peak")
+    header = ("config", "ms a step", "p10 to p90", "examples/s", "tokens/s", "GFLOP/s", "of peak")
     return (*header, *(("PyTorch, ms", "ratio") if compared else ())), [_training(row, compared) for row in rows]
 
 
@@ -29,6 +29,7 @@ def _training(row: Row, compared: bool) -> list[str]:
         f"{1000 * step:.2f}",
         f"{1000 * low:.2f} to {1000 * high:.2f}",
         number(round(row["examples_per_second"])),
+        "-" if row["tokens_per_second"] is None else number(round(row["tokens_per_second"])),
         number(row["flops_per_step"] / step / 1e9),
         f"{row['utilisation']:.0%}",
     ]
@@ -42,7 +43,8 @@ def _training(row: Row, compared: bool) -> list[str]:
 
 def other_table(rows: Sequence[Row]) -> tuple[tuple[str, ...], list[list[str]]]:
     """Header and cells of what else was measured."""
-    header = ("config", "inference, ms", "inference ratio", "memory", "compiling", "to first step", "loop", "input, ms")
+    inference, times = ("inference, ms", "inference ratio"), ("compiling", "to first step")
+    header = ("config", *inference, "memory", *times, "loop", "input, ms", "checkpoint, ms")
     return header, [_other(row) for row in rows]
 
 
@@ -55,6 +57,7 @@ def _other(row: Row) -> list[str]:
         *("-" if row[key] is None else duration(row[key]) for key in ("compile_seconds", "seconds_to_first_step")),
         "-" if row["loop_overhead"] is None else f"{row['loop_overhead']:.2f}",
         _milliseconds(row["input_seconds"]),
+        _milliseconds(row["checkpoint_stall_seconds"]),
     ]
 
 

@@ -4,6 +4,7 @@ import jax
 import pytest
 
 from dlvr_jax.benchmarks import cost
+from dlvr_jax.data.sources import Feature, Spec
 from tests.configs import state_of, tiny
 
 PATH = "configs/cnn/lenet5_digits.py"
@@ -68,3 +69,18 @@ def test_devices_share_the_rows_of_a_carry() -> None:
     assert alone is not None and shared is not None
     less = alone.arguments - shared.arguments
     assert 3 * carry // 4 <= less <= 3 * (carry + batch) // 4
+
+
+@pytest.mark.parametrize(
+    ("features", "read"),
+    [
+        ({"tokens": (9,), "length": ()}, 8),  # a window of a text
+        ({"tokens": (8,), "length": (), "label": ()}, 8),
+        ({"tokens": (8,), "length": (), "tags": (8,)}, 8),
+        ({"source": (8,), "target": (6,), "source_length": (), "target_length": ()}, 8 + 5),
+        ({"image": (28, 28, 1), "label": ()}, None),
+    ],
+)
+def test_tokens_are_those_that_a_model_reads(features: dict[str, tuple[int, ...]], read: int | None) -> None:
+    spec = Spec("made up", {name: Feature(shape, "int32") for name, shape in features.items()}, {})
+    assert cost.tokens(spec) == read
