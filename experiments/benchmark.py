@@ -23,6 +23,7 @@ from dlvr_jax.benchmarks.plain import plain_flags
 from dlvr_jax.benchmarks.row import Settings, measured
 from dlvr_jax.errors import UserError
 from dlvr_jax.reporting import speed
+from dlvr_jax.reporting.console import warn
 from dlvr_jax.reporting.speed_file import kept
 from dlvr_jax.reporting.tables import print_table
 from dlvr_jax.schema import Between
@@ -78,7 +79,7 @@ def benchmark(argv: Sequence[str]) -> None:
     peer = _python_with_torch() if known.against else None
     accelerated = _backend() != "cpu"
     wanted: dict[str, dict[str, str]] = {name: {} for name in known.configs} or ((LARGE if accelerated else {}) | SMALL)
-    compared = bool(known.against)
+    compared = peer is not None
     flags = {name: _flags(name, own | given, compared) for name, own in wanted.items()}
     flags = {name: _on_devices(name, own, compared and accelerated) for name, own in flags.items()}  # a peer has one
     size, tell = 8192 if accelerated else 2048, partial(print, file=sys.stderr, flush=True)
@@ -139,24 +140,29 @@ def _on_devices(name: str, flags: Mapping[str, str], one: bool) -> dict[str, str
     return {**flags, "mesh.data": found}
 
 
-def _python_with_torch() -> str:
-    """The interpreter that the peers run in.
+def _python_with_torch() -> str | None:
+    """The interpreter that the peers run in; None, with a hint, where nobody named one and this one lacks PyTorch.
 
     Raises:
-        UserError: it lacks PyTorch or transformers, or does not run.
+        UserError: the one that was named lacks PyTorch or transformers, or does not run.
     """
-    python = os.environ.get("DLVR_TORCH_PYTHON") or sys.executable
+    named = os.environ.get("DLVR_TORCH_PYTHON")
+    python = named or sys.executable
     try:
         asked = [python, "-c", "import torch, transformers; print('here')"]
         found = subprocess.run(asked, capture_output=True, check=False, text=True)
     except OSError as error:
         raise UserError(f"DLVR_TORCH_PYTHON={python}: cannot be run ({error.strerror})") from None
-    if found.returncode or not found.stdout.endswith("here\n"):
-        raise UserError(
-            f"--against torch: {python} lacks PyTorch or transformers; install them there (pip install torch "
-            "transformers), or name a Python that has them by DLVR_TORCH_PYTHON"
-        )
-    return python
+    if not found.returncode and found.stdout.endswith("here\n"):
+        return python
+    hint = (
+        f"--against torch: {python} lacks PyTorch or transformers; install them there (pip install torch "
+        "transformers), or name a Python that has them by DLVR_TORCH_PYTHON"
+    )
+    if named:
+        raise UserError(hint)
+    warn(f"{hint}; ours alone is measured")
+    return None
 
 
 def _backend() -> str:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from importlib.util import find_spec
 
 import pytest
@@ -103,10 +104,21 @@ def test_what_is_not_understood_is_a_line(arguments: list[str], fault: str) -> N
 
 
 @pytest.mark.skipif(find_spec("torch") is not None, reason="PyTorch is here")
-def test_without_pytorch_a_comparison_says_how_to_get_it(monkeypatch) -> None:
+def test_without_pytorch_a_comparison_says_how_to_get_it_and_measures_ours(monkeypatch, capsys) -> None:
+    peers = []
+
+    def measured(flags, settings) -> Iterator[None]:
+        peers.append(settings.peer_python)
+        yield from ()
+
+    monkeypatch.setattr("experiments.benchmark.measured", measured)
     monkeypatch.delenv("DLVR_TORCH_PYTHON", raising=False)
-    with pytest.raises(UserError, match=r"lacks PyTorch or transformers; install them there .*DLVR_TORCH_PYTHON"):
-        benchmark([MOONS, "--against", "torch"])
+    benchmark([MOONS, "--against", "torch"])
+    assert peers == [None]
+    assert re.search(r"lacks PyTorch or transformers; install .*ours alone", capsys.readouterr().err.replace("\n", " "))
+
+
+def test_a_python_that_is_named_must_have_pytorch(monkeypatch) -> None:
     monkeypatch.setenv("DLVR_TORCH_PYTHON", "/bin/echo")
     with pytest.raises(UserError, match="/bin/echo lacks PyTorch"):
         benchmark([MOONS, "--against", "torch"])
