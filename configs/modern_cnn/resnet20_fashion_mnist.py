@@ -1,6 +1,7 @@
 """ResNet-20 on Fashion-MNIST: He et al. 2015, https://arxiv.org/abs/1512.03385, section 4.2; 269,434 parameters.
 
-Batch size, length, shift and schedule were chosen on validation. Test accuracy 0.933 (seed 0) in 18 minutes on 2 cores.
+Batch size, length, shift and schedule were chosen on validation. Test accuracy 0.933 (seed 0) in 18 minutes on 2 cores,
+beside other work.
 """
 
 from ml_collections import ConfigDict
