@@ -19,4 +19,4 @@ kind='import jax; device = jax.devices()[0]; print("cpu" if device.platform == "
 python=${DLVR_VENV:-.venv}/bin/python
 [ "${DLVR_VENV:-}" != none ] || python=python3
 name=$("$python" -c "$kind" | tr '[:upper:] ' '[:lower:]_' | tr -cd '[:alnum:]_')
-./launch.sh benchmark --against torch --rounds 8 --prepare 4 --out "$folder/$name.json" "$@"
+./launch.sh benchmark --against torch --rounds 8 --out "$folder/$name.json" "$@"
