@@ -6,7 +6,6 @@ from typing import Any
 
 import jax
 from jax.interpreters.partial_eval import dce_jaxpr
-from jax.sharding import NamedSharding
 
 from dlvr_jax.benchmarks.flops import count_flops
 from dlvr_jax.build import Experiment
@@ -101,8 +100,10 @@ def _resident_and_payload(experiment: Experiment, placement: Placement) -> tuple
     resident = {}
     if is_resident(spec, "train", experiment.flat["data.backing"]):
         shapes = {name: (spec.splits["train"], *feature.shape) for name, feature in spec.features.items()}
-        whole = {name: jax.ShapeDtypeStruct(shape, batch[name].dtype) for name, shape in shapes.items()}
-        resident = {name: _placed(leaf, placement.copied) for name, leaf in whole.items()}
+        resident = {
+            name: jax.ShapeDtypeStruct(shape, batch[name].dtype, sharding=placement.copied)
+            for name, shape in shapes.items()
+        }
     calls = (experiment.train.steps_per_call,) if experiment.train.steps_per_call > 1 else ()
     leading = len(calls) + (experiment.task.micro > 1)
     split = placement.split(leading) if placement.mesh.size > 1 else None
@@ -110,7 +111,3 @@ def _resident_and_payload(experiment: Experiment, placement: Placement) -> tuple
     return resident, {
         n: jax.ShapeDtypeStruct((*calls, *leaf.shape), leaf.dtype, sharding=split) for n, leaf in sent.items()
     }
-
-
-def _placed(leaf: jax.ShapeDtypeStruct, place: NamedSharding) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place)

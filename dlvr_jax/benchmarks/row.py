@@ -19,8 +19,8 @@ from dlvr_jax.errors import UserError
 
 BLOCK_SECONDS = 0.2  # of steps that are timed together
 LOOP_SECONDS = 0.5  # of steps by which the whole loop is timed, once and three times; short, since machines drift
-LOOP_ROUNDS = 9  # of which the median counts; 3 at least, where they would take longer than
-LOOP_LONGEST = 30.0  # seconds
+LOOP_ROUNDS = 9  # of which the median counts; of long steps fewer, down to 3
+LOOP_LONGEST = 30.0  # seconds of all rounds, from which on there are fewer
 SAME_LOSS = 1e-3  # relative: of one forward pass in float32; of a bfloat16 one nothing is asked
 PROFILED = 5  # steps
 KEPT = ("parameters", "precision", "flops_per_step", "peak_bytes")
