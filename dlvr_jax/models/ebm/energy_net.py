@@ -22,6 +22,7 @@ from dlvr_jax.layers.batch_norm import BatchNorm
 from dlvr_jax.layers.computed_once import computed_once
 from dlvr_jax.layers.convolution import Conv
 from dlvr_jax.layers.dense import Dense
+from dlvr_jax.layers.swish import swish
 from dlvr_jax.schema import Between, Count
 
 
@@ -42,14 +43,13 @@ class EnergyNet(nn.Module):
     def __call__(self, images: Float[Array, "batch height width channels"], *, train: bool) -> Float[Array, " batch"]:
         """The energy of each image, float32."""
         convolve = partial(Conv, dtype=self.dtype, kernel_init=nn.initializers.he_normal())
-        x = images.astype(self.dtype)
+        x = computed_once(images.astype(self.dtype))
         if self.full_resolution is not None:
-            x = nn.swish(convolve(self.full_resolution, (3, 3), name="full_resolution")(x))
+            x = swish(convolve(self.full_resolution, (3, 3), name="full_resolution")(x))
         for place, width in enumerate(self.widths):
-            x = computed_once(x)
             x = convolve(width, (4, 4), strides=2, use_bias=self.norm == "none", name=f"conv{place + 1}")(x)
             if self.norm == "batch":
                 x = BatchNorm(not train, momentum=0.9, dtype=self.dtype, name=f"norm{place + 1}")(x)
-            x = nn.swish(x)
+            x = swish(x)
         x = x.reshape(x.shape[0], -1).astype(jnp.float32)
         return Dense(1, use_bias=False, kernel_init=nn.initializers.lecun_normal(), name="energy")(x)[:, 0]
