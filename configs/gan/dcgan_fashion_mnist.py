@@ -26,6 +26,8 @@ def get_config(arg: str = "") -> ConfigDict:
     config.train.checkpoint_every = 1_000
     config.train.ema = 0.999
 
+    config.mesh = ConfigDict(dict(data=None))  # one device or several, as is quicker
+
     config.optimizer.update(dict(name="adam", learning_rate=2e-4, b1=0.5))
 
     config.eval.batch_size = 500
