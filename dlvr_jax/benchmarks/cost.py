@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+from jax.extend.core import ClosedJaxpr
 from jax.interpreters.partial_eval import dce_jaxpr
 
 from dlvr_jax.benchmarks.flops import count_flops
@@ -36,12 +37,12 @@ def parameters(experiment: Experiment) -> int:
 
 
 def tokens(spec: Spec) -> int | None:
-    """That a model reads of an example, padding included: of a window of a text all but the last; None without any."""
+    """How many a model reads of an example, padding included: of a window of a text all but the last. None without."""
     lengths = {name: spec.features[name].shape[0] for name in ("tokens", "source", "target") if name in spec.features}
     if not lengths:
         return None
-    shifted = "target" in lengths or not {"label", "tags"} & spec.features.keys()
-    return sum(lengths.values()) - shifted
+    shifted = "target" in lengths or not {"label", "tags"} & spec.features.keys()  # the last is only predicted
+    return sum(lengths.values()) - int(shifted)
 
 
 def flops_per_step(experiment: Experiment) -> int:
@@ -60,7 +61,7 @@ def _flops(function: Callable[..., Any], *arguments: Any) -> int:
     """Of what the results need."""
     traced = jax.make_jaxpr(function)(*arguments)
     needed, _ = dce_jaxpr(traced.jaxpr, [True] * len(traced.jaxpr.outvars))
-    return count_flops(needed)
+    return count_flops(ClosedJaxpr(needed, traced.consts))
 
 
 def memory_per_device(experiment: Experiment) -> Memory | None:

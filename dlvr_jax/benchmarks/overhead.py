@@ -49,7 +49,7 @@ def measure(experiment: Experiment, steps: int, folder: Path) -> Iterator[Part]:
     """
     refuse_population(experiment)
     _check_steps(experiment, steps)
-    placement = Placement.over(experiment.devices)
+    placement = experiment.placement
     splits = {name: Split.place(batches, placement) for name, batches in _batches(experiment).items()}
     _warm_up(experiment, splits, folder)
     evaluation = dataclasses.replace(experiment.evaluation, sample_every=None)

@@ -65,7 +65,7 @@ def _check_replaced(out: Path, flags: Mapping[str, Mapping[str, str]], compared:
     for config, own, with_peer in there:
         if (config, own, with_peer) not in wanted:
             given = "".join(f" --config.{key}={value}" for key, value in own.items())
-            how = f"{config}{given}" + (" --against torch" if with_peer else "")
+            how = f"{config}{given}" + (" beside PyTorch" if with_peer else "")
             raise UserError(f"--out {out}: holds a row that this command does not measure, {how}; choose another file")
 
 

@@ -1,13 +1,29 @@
-"""The operations of whole models by the formulas of their papers.
+"""The operations of whole models by formula: their products exactly, and all of them a little above.
 
-Products are counted exactly; what else a forward pass does (norms, activations, softmax, losses) is a small share of
-them at the sizes here.
+Unlike in papers, a convolution does not multiply what padding puts in.
 """
+
+from collections.abc import Callable
 
 import pytest
 
-from dlvr_jax.benchmarks import cost
+from dlvr_jax.benchmarks import cost, flops
 from tests.configs import tiny
+
+REST = 1.03  # all operations over the products: norms, activations, softmax, losses; at the sizes here 1.01 to 1.025
+
+
+@pytest.fixture
+def products(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], int]], int]:
+    """What is counted where only matrix products and convolutions count."""
+
+    def counted(count: Callable[[], int]) -> int:
+        with monkeypatch.context() as only:
+            only.setattr(flops, "_made", lambda equation: 0)
+            only.setattr(flops, "_RULES", {n: flops._RULES[n] for n in ("dot_general", "conv_general_dilated")})
+            return count()
+
+    return counted
 
 
 def conv(side: int, window: int, stride: int, inputs: int, outputs: int) -> int:
@@ -24,7 +40,7 @@ def block(length: int, width: int) -> int:
 
 
 def gpt(length: int, width: int, layers: int, vocabulary: int) -> int:
-    """Kaplan et al. 2020, https://arxiv.org/abs/2001.08361, table 1, with the logits."""
+    """Forward a third of Chowdhery et al. 2022, https://arxiv.org/abs/2204.02311, appendix B, without its table."""
     return layers * block(length, width) + length * 2 * width * vocabulary
 
 
@@ -90,18 +106,21 @@ RECURRENT = {"model__features": "128", "model__embedding": "64", "model__layers"
         ),
     ],
 )
-def test_an_example_costs_what_the_formula_says(path, flags, formula) -> None:
+def test_an_example_costs_what_the_formula_says(path, flags, formula, products) -> None:
     experiment = tiny(path, **flags)
     expected = formula(experiment.model, cost.tokens(experiment.data.spec))
-    assert expected < cost.flops_per_example(experiment) < 1.1 * expected
+    assert products(lambda: cost.flops_per_example(experiment)) == expected
+    assert expected < cost.flops_per_example(experiment) < REST * expected
 
 
-def test_a_step_of_the_energy_costs_its_langevin_steps() -> None:
-    """Each is a forward pass and the slope by the image; then energies and gradients of real images and of samples."""
+def test_a_step_of_the_energy_costs_its_langevin_steps(products) -> None:
+    """Each is a forward pass, but for the energy itself, and the slope by the image. Then come energies and gradients
+    of real images and of samples.
+    """
     widths, steps = (16, 32, 64), 40
-    experiment = tiny(
-        "configs/ebm/deep_ebm_fashion_mnist.py", model__widths=str(widths), task__langevin_steps=str(steps)
-    )
-    forward, first = energy_net(28, widths), conv(28, 4, 2, 1, widths[0])
-    expected = experiment.train.batch_size * (steps * 2 * forward + 2 * (3 * forward - first))
-    assert expected < cost.flops_per_step(experiment) < 1.2 * expected
+    flags = {"model__widths": str(widths), "task__langevin_steps": str(steps)}
+    experiment = tiny("configs/ebm/deep_ebm_fashion_mnist.py", **flags)
+    forward, first, energy = energy_net(28, widths), conv(28, 4, 2, 1, widths[0]), 2 * 4**2 * widths[-1]
+    expected = experiment.train.batch_size * (steps * (2 * forward - energy) + 2 * (3 * forward - first))
+    assert products(lambda: cost.flops_per_step(experiment)) == expected
+    assert expected < cost.flops_per_step(experiment) < REST * expected

@@ -16,6 +16,7 @@ def test_values_and_slopes_are_those_of_the_definition() -> None:
     # Float32: the exponential of up to 30 is good to some 1e-6.
     np.testing.assert_allclose(jax.jit(swish)(X), exact * gate, rtol=1e-5, atol=1e-7)
     slopes = jax.jit(jax.grad(lambda x: swish(x).sum()))(X)
+    # Of them, where they pass through 0, the rounding of terms of order 1.
     np.testing.assert_allclose(slopes, gate * (1 + exact * (1 - gate)), rtol=1e-5, atol=1e-6)
 
 

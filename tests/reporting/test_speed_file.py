@@ -64,7 +64,7 @@ def test_rows_that_are_not_measured_again_are_not_replaced(tmp_path: Path) -> No
     out = tmp_path / "speed.json"
     measure(out, row("a"), row("b"))
     before = out.read_bytes()
-    with pytest.raises(UserError, match=r"a row that this command does not measure, b --config.* --against torch"):
+    with pytest.raises(UserError, match=r"a row that this command does not measure, b --config.* beside PyTorch"):
         measure(out, row("a"))
     other = tmp_path / "other.json"
     other.write_text("[1]")
