@@ -55,10 +55,16 @@ LARGE: dict[str, dict[str, str]] = {
 
 def benchmark(argv: Sequence[str]) -> None:
     """Prints a table as it grows; a config that cannot be measured is told and passed over."""
-    parser = arguments("benchmark", "Times a config's training step and its inference, alone or beside PyTorch's.")
+    parser = arguments(
+        "benchmark",
+        "Times a config's training step and its inference, alone or beside PyTorch's (DLVR_TORCH_PYTHON names a Python "
+        "that has it). A config takes one to two minutes. --config.KEY=VALUE sets a key of every config.",
+    )
     parser.add_argument("configs", metavar="CONFIG", nargs="*", help="(default: a net of each kind)")
     parser.add_argument("--against", choices=["torch"], help="measure the same nets in PyTorch in turn with ours")
-    parser.add_whole("--rounds", Between(2, 10_000), default=20, metavar="N", help="of blocks of steps (default: 20)")
+    parser.add_whole(
+        "--rounds", Between(2, 10_000), default=20, metavar="N", help="how many blocks of steps are timed (default: 20)"
+    )
     parser.add_whole(
         "--prepare", Between(1, 1000), default=1, metavar="N", help="configs compiled at the same time (default: 1)"
     )
@@ -188,7 +194,7 @@ def _print_end(rows: Sequence[Mapping[str, Any]]) -> None:
         if "operations" in row:
             print(row["config"])
             header, cells = speed.operations(row["operations"])
-            print_table(header, cells, right=("ms", "share"))
+            print_table(header, cells, right=("ms a step", "share"))
     ratios = [row["ratio"] for row in rows if "ratio" in row]
     if ratios:
         print(f"training step over PyTorch's: geometric mean {geometric_mean(ratios):.2f}, at most {max(ratios):.2f}")

@@ -6,6 +6,7 @@ proportion to the number, 2 where it grows with its square, and less where somet
 
 import json
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +59,11 @@ def growth(argv: Sequence[str]) -> None:
     parser = arguments("growth", "How the time of a training step grows with a number of its config.")
     parser.add_argument("config", metavar="CONFIG", nargs="?", help="(default: ten numbers of three nets)")
     parser.add_argument(
-        "--along", action="append", default=[], metavar="KEY=V,V,...", help="the number and its values, from small on"
+        "--along",
+        action="append",
+        default=[],
+        metavar="KEY=V,V,...",
+        help="the number and its values, from small on; may be given several times",
     )
     parser.add_whole("--rounds", Between(1, 1000), default=10, metavar="N", help="of each measurement (default: 10)")
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="keep the figures, and a chart beside them")
@@ -76,17 +81,18 @@ def growth(argv: Sequence[str]) -> None:
     for axis, experiments in zip(axes, _all_built(axes, given), strict=True):
         rows.append(_measured(axis, given, experiments, known.rounds))
         if known.out is not None:
-            _keep(rows, known.out.with_suffix(".partial.json"))  # until all are there, `out` is as it was
+            _keep(rows, argv, known.out.with_suffix(".partial.json"))  # until all are there, `out` is as it was
     if known.out is not None:
         os.replace(known.out.with_suffix(".partial.json"), known.out)
         write_text(known.out.with_suffix(".svg"), told.chart(rows))
         print(f"figures  {known.out}\nchart    {known.out.with_suffix('.svg')}")
 
 
-def _keep(rows: Sequence[Mapping[str, Any]], file: Path) -> None:
+def _keep(rows: Sequence[Mapping[str, Any]], argv: Sequence[str], file: Path) -> None:
     environment = runtime.environment()
-    told = {key: environment[key] for key in ("command", "device", "cpu", "versions", "flags", "git")}
-    write_text(file, json.dumps({**told, "rows": rows}, indent=1) + "\n")
+    where = {key: environment[key] for key in ("device", "cpu", "versions", "flags", "git")}
+    command = shlex.join(["./launch.sh", "growth", *argv])
+    write_text(file, json.dumps({"command": command, **where, "rows": rows}, indent=1) + "\n")
 
 
 def _axis(name: str, along: str) -> Axis:

@@ -5,6 +5,7 @@ that `auto` chooses for a training, by its own short measurement before.
 """
 
 import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import geometric_mean
@@ -47,8 +48,9 @@ def populations(argv: Sequence[str]) -> None:
     print(f"auto: from {min(chosen):.2f}, geometric mean {geometric_mean(chosen):.2f}; best {geometric_mean(best):.2f}")
     if known.out is not None:
         environment = runtime.environment()
-        kept = {key: environment[key] for key in ("device", "cpu", "versions", "flags", "git")}
-        write_text(known.out, json.dumps({**kept, "members": known.members, "rows": rows}, indent=1) + "\n")
+        where = {key: environment[key] for key in ("device", "cpu", "versions", "flags", "git")}
+        told = {"command": shlex.join(["./launch.sh", "populations", *argv]), **where, "members": known.members}
+        write_text(known.out, json.dumps({**told, "rows": rows}, indent=1) + "\n")
         print(f"figures  {known.out}")
 
 

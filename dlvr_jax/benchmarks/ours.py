@@ -144,7 +144,7 @@ class Ours:
     def profile(self, steps: int) -> list[dict[str, Any]]:
         """The most expensive operations of so many steps; their trace is left in the folder `profile`."""
         file = trace(lambda: self.train(steps), self.folder / "profile")
-        return [dataclasses.asdict(one) for one in most_expensive(file, self.program.as_text())]
+        return [dataclasses.asdict(one) for one in most_expensive(file, self.program.as_text(), steps)]
 
     def peak(self, size: int) -> float:
         """Floating-point operations a second of matrix products of that size, in the config's precision."""

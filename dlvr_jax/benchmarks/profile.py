@@ -12,11 +12,20 @@ from typing import Any
 import jax
 
 _ENCLOSING = ("while", "call", "conditional")  # operations whose time is that of others, told beside them
+_PLUMBING = re.compile(r"jit\(.*|while.*|body.*|closed_call.*|cond|branch_\d+_fun|eval_jaxpr")  # no part of a model
+_WORDS = {
+    "add_any": "sum",
+    "conv_general_dilated": "convolution",
+    "dot_general": "product",
+    "reduce_max": "maximum",
+    "reduce_sum": "sum",
+    "select_n": "choice",
+}
 
 
 @dataclass(frozen=True)
 class Operation:
-    """What a part of a compiled program took, all its runs together."""
+    """What a part of a compiled program took in a step, all its runs together."""
 
     what: str  # in words: "gradient of c1: convolution"
     name: str  # in the program
@@ -32,15 +41,17 @@ def trace(run: Callable[[], Any], folder: Path) -> Path:
     return newest / "perfetto_trace.json.gz"
 
 
-def most_expensive(trace_file: Path, program: str, count: int = 10) -> list[Operation]:
-    """The operations that took longest. `program` is the compiled text, which says what each is for."""
+def most_expensive(trace_file: Path, program: str, steps: int = 1, count: int = 10) -> list[Operation]:
+    """The operations that took longest, of a trace of so many steps. `program`: the compiled text, which says what each
+    is for.
+    """
     with gzip.open(trace_file, "rt", encoding="utf-8") as file:
         events = json.load(file)["traceEvents"]
     seconds: dict[str, float] = defaultdict(float)
     for event in events:
         name = event.get("args", {}).get("hlo_op")
         if name and event.get("ph") == "X" and not name.startswith(_ENCLOSING):
-            seconds[name] += event["dur"] / 1e6
+            seconds[name] += event["dur"] / 1e6 / steps
     total = sum(seconds.values()) or 1.0
     longest = sorted(seconds, key=lambda name: -seconds[name])[:count]
     sources = _sources(program)
@@ -57,10 +68,10 @@ def _in_words(source: str, name: str) -> str:
     """Which way, in which layer, which operation."""
     if not source:
         return name
-    parts = [part for part in source.split("/") if not part.startswith(("jit(", "while", "body", "closed_call"))]
+    parts = [part for part in source.split("/") if not _PLUMBING.fullmatch(part)]
     backward = any(part.startswith("transpose(") for part in parts)
     layers = [re.sub(r"\w+\((.*)\)", r"\1", re.sub(r"\w+\((.*)\)", r"\1", part)) for part in parts]
     *path, operation = [layer for layer in layers if layer] or [name]
-    place = ".".join(path)
+    place, operation = ".".join(path), _WORDS.get(operation, operation)
     way = "gradient of " if backward else ""
     return f"{way}{place}: {operation}" if place else f"{way}{operation}"

@@ -91,7 +91,7 @@ def chart(rows: Sequence[Row]) -> str:
 def operations(found: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, ...], list[list[str]]]:
     """Header and cells of the most expensive operations of a profile."""
     rows = [[one["what"], one["name"], f"{1000 * one['seconds']:.2f}", f"{one['share']:.0%}"] for one in found]
-    return ("operation", "in the program", "ms", "share"), rows
+    return ("operation", "in the program", "ms a step", "share"), rows
 
 
 def short(row: Row) -> str:
