@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -13,11 +14,16 @@ from dlvr_jax import config, runtime
 from dlvr_jax.atomic_write import write_text
 from dlvr_jax.beginning import first_state
 from dlvr_jax.build import Experiment
+from dlvr_jax.errors import UserError
+from dlvr_jax.reporting.console import warn
 from dlvr_jax.sections import VARY, devices_of, leaves_devices_open
 from dlvr_jax.training.strategy import Form, fastest, forms, measure, measure_devices
 
 # Keys that change no operation of a step; values of `vary` and other hyper change none either.
-WITHOUT_EFFECT = ("seed", "data.seed", "population.seeds", "population.strategy", "train.steps", "train.epochs")
+WITHOUT_EFFECT = (
+    *("seed", "data.seed", "population.seeds", "population.strategy", "train.steps", "train.epochs"),
+    *("train.log_every", "train.eval_every", "train.checkpoint_every", "train.keep", "eval.sample_every"),
+)
 
 
 def devices_to_make(flat: Mapping[str, Any]) -> int:
@@ -93,10 +99,13 @@ def _measured_once(path: Path, names: Iterable[str], measured: Callable[[], dict
         kept = {name: float(taken) for name, taken in json.loads(path.read_text(encoding="utf-8")).items()}
     except (OSError, ValueError, AttributeError, TypeError):
         kept = {}
-    if kept and kept.keys() <= set(names):
+    if kept and kept.keys() <= set(names) and all(0 < seconds < math.inf for seconds in kept.values()):
         return kept
     seconds = measured()
-    write_text(path, json.dumps(seconds) + "\n")
+    try:
+        write_text(path, json.dumps(seconds) + "\n")
+    except (OSError, UserError) as error:
+        warn(f"what was measured is not remembered: {error}")
     return seconds
 
 

@@ -94,7 +94,7 @@ def threads_at_hand() -> int:
         UserError: NPROC is no number of threads.
     """
     wanted = os.environ.get("NPROC") or str(len(os.sched_getaffinity(0)))
-    if not wanted.isdigit() or int(wanted) < 1:
+    if not wanted.isdecimal() or int(wanted) < 1:
         raise UserError(f"NPROC={wanted}: is not a number of threads")
     return int(wanted)
 

@@ -8,10 +8,9 @@ dropout, averaging. PyTorch may belong to another Python: name that by `DLVR_TOR
 import contextlib
 import os
 import shlex
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import geometric_mean
@@ -28,7 +27,7 @@ from dlvr_jax.reporting.speed_file import kept
 from dlvr_jax.reporting.tables import print_table
 from dlvr_jax.schema import Between
 from dlvr_jax.sections import leaves_devices_open
-from experiments.command import arguments, main
+from experiments.command import arguments, check_figures, ended_by_sigterm, main
 
 # A net of each kind; on an accelerator two large ones more.
 SMALL: dict[str, dict[str, str]] = {
@@ -78,16 +77,18 @@ def benchmark(argv: Sequence[str]) -> None:
     parser.add_argument("--profile", type=Path, metavar="DIR", help="write a trace of each config's steps there")
     known, rest = parser.parse_known_args(argv)
     given = config.flags(rest)
-    if known.out is not None:
-        if known.out.suffix != ".json":
-            raise UserError(f"--out {known.out}: must end in .json")
-        check_file(known.out)
+    check_figures(known.out)
+    if known.profile is not None:
+        check_file(known.profile / "trace")
     peer = _python_with_torch() if known.against else None
     accelerated = _backend() != "cpu"
     wanted: dict[str, dict[str, str]] = {name: {} for name in known.configs} or ((LARGE if accelerated else {}) | SMALL)
     compared = peer is not None
     flags = {name: _flags(name, own | given, compared) for name, own in wanted.items()}
-    flags = {name: _on_devices(name, own, compared and accelerated) for name, own in flags.items()}  # a peer has one
+    with ended_by_sigterm():
+        flags = {
+            name: _on_devices(name, own, compared and accelerated) for name, own in flags.items()
+        }  # a peer has one
     size, tell = 8192 if accelerated else 2048, partial(print, file=sys.stderr, flush=True)
     threads = runtime.threads_at_hand()
     settings = Settings(known.rounds, peer, threads, size, known.prepare, tell, known.profile)
@@ -95,7 +96,7 @@ def benchmark(argv: Sequence[str]) -> None:
     rows: list[dict[str, Any]] = []
     faults = []
     with (
-        _ended_by_sigterm(),
+        ended_by_sigterm(),
         kept(known.out, command, flags, compared, tell) as keep,
         contextlib.closing(measured(flags, settings)) as all_found,
     ):
@@ -112,20 +113,6 @@ def benchmark(argv: Sequence[str]) -> None:
     _print_end(rows)
     if known.out is not None:
         print(f"figures  {known.out}\nchart    {known.out.with_suffix('.svg')}")
-
-
-@contextlib.contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """As by Ctrl-C: with the processes and folders that were made for it."""
-
-    def end(*_: object) -> None:
-        sys.exit(128 + signal.SIGTERM)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _flags(name: str, given: Mapping[str, str], compared: bool) -> dict[str, str]:

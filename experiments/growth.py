@@ -5,15 +5,16 @@ proportion to the number, 2 where it grows with its square, and less where somet
 """
 
 import json
-import os
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from dlvr_jax import check, config, runtime
-from dlvr_jax.atomic_write import check_file, write_text
+from dlvr_jax.atomic_write import write_text
 from dlvr_jax.benchmarks.growth import measure, slope, step_of
 from dlvr_jax.benchmarks.ours import on_made_up_data
 from dlvr_jax.build import Experiment, build
@@ -21,7 +22,7 @@ from dlvr_jax.errors import UserError
 from dlvr_jax.reporting import growth as told
 from dlvr_jax.reporting.tables import print_table
 from dlvr_jax.schema import Between
-from experiments.command import arguments, main
+from experiments.command import arguments, check_figures, main
 
 
 @dataclass(frozen=True)
@@ -70,20 +71,24 @@ def growth(argv: Sequence[str]) -> None:
     known, rest = parser.parse_known_args(argv)
     if bool(known.config) != bool(known.along):
         raise UserError("growth: give a CONFIG and at least one --along KEY=V,V,..., or neither")
-    if known.out is not None:
-        if known.out.suffix != ".json":
-            raise UserError(f"--out {known.out}: must end in .json")
-        check_file(known.out)
+    check_figures(known.out)
     given = config.flags(rest)
     axes = [_axis(known.config, along) for along in known.along] or AXES
+    if both := given.keys() & {axis.key for axis in axes}:
+        raise UserError(f"--config.{min(both)}: is a number that grows here; leave it out")
     runtime.start(devices=runtime.threads_at_hand())
     rows: list[dict[str, Any]] = []
-    for axis, experiments in zip(axes, _all_built(axes, given), strict=True):
-        rows.append(_measured(axis, given, experiments, known.rounds))
-        if known.out is not None:
-            _keep(rows, argv, known.out.with_suffix(".partial.json"))  # until all are there, `out` is as it was
+    try:
+        for axis, experiments in zip(axes, _all_built(axes, given), strict=True):
+            rows.append(_measured(axis, given, experiments, known.rounds))
+    except BaseException:
+        if rows and known.out is not None:
+            partial = known.out.with_name(f"{known.out.stem}.partial-{datetime.now():%Y%m%d-%H%M%S}.json")
+            _keep(rows, argv, partial)
+            print(f"{known.out} is as it was; what was measured is in {partial}", file=sys.stderr)
+        raise
     if known.out is not None:
-        os.replace(known.out.with_suffix(".partial.json"), known.out)
+        _keep(rows, argv, known.out)
         write_text(known.out.with_suffix(".svg"), told.chart(rows))
         print(f"figures  {known.out}\nchart    {known.out.with_suffix('.svg')}")
 

@@ -22,6 +22,7 @@ from typing import Any
 import jax
 
 from dlvr_jax import check, config, guarantee
+from dlvr_jax.atomic_write import check_file
 from dlvr_jax.build import build
 from dlvr_jax.errors import UserError
 from dlvr_jax.launch import Start
@@ -90,7 +91,7 @@ def _out(path: Path | None, source: config.Source, flags: dict[str, str]) -> Pat
         raise UserError(f"--out {out}: is a folder; give a file, as {out / f'{source.name}.json'}")
     if out.exists() and ((there := read(out)).config, there.flags) != (str(source), flags):
         raise UserError(f"--out {out}: holds a result of {there.config} with other flags; choose another file")
-    out.parent.mkdir(parents=True, exist_ok=True)
+    check_file(out)
     return out
 
 

@@ -16,9 +16,10 @@ from dlvr_jax.atomic_write import write_text
 from dlvr_jax.benchmarks.populations import measure
 from dlvr_jax.build import Experiment, build
 from dlvr_jax.choose_form import form_of
+from dlvr_jax.errors import UserError
 from dlvr_jax.reporting.tables import print_table
 from dlvr_jax.schema import Between
-from experiments.command import arguments, main
+from experiments.command import arguments, check_figures, main
 
 # Small nets, where members together pay: an MLP, LeNet-5, recurrent nets, a GPT, a DCGAN.
 RECURRENT = {"model.features": "64", "model.layers": "1", "data.length": "32"}
@@ -38,12 +39,17 @@ def populations(argv: Sequence[str]) -> None:
     parser.add_argument("configs", metavar="CONFIG", nargs="*", help="(default: six small nets)")
     parser.add_whole("--members", Between(2, 1000), default=8, metavar="N", help="of each population (default: 8)")
     parser.add_whole("--rounds", Between(1, 1000), default=10, metavar="N", help="of each measurement (default: 10)")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="keep the figures as JSON")
+    parser.add_argument("--out", type=Path, metavar="FILE.json", help="keep the figures")
     known, rest = parser.parse_known_args(argv)
     given = {"train.batch_size": "128", "train.steps_per_call": "1"} | config.flags(rest)
+    if "population.size" in given:
+        raise UserError("--config.population.size: --members says how many there are")
+    check_figures(known.out)
     wanted = {name: {} for name in known.configs} if known.configs else SMALL
     runtime.start(devices=runtime.threads_at_hand())
-    rows = [_measured(name, own | given, known.members, known.rounds) for name, own in wanted.items()]
+    flags, members = {name: own | given for name, own in wanted.items()}, {"population.size": str(known.members)}
+    pairs = {name: (_experiment(name, own), _experiment(name, own | members)) for name, own in flags.items()}
+    rows = [_measured(name, flags[name], *pair, known.rounds) for name, pair in pairs.items()]
     chosen, best = ([row[key] for row in rows] for key in ("ratio", "best_ratio"))
     print(f"auto: from {min(chosen):.2f}, geometric mean {geometric_mean(chosen):.2f}; best {geometric_mean(best):.2f}")
     if known.out is not None:
@@ -54,9 +60,10 @@ def populations(argv: Sequence[str]) -> None:
         print(f"figures  {known.out}")
 
 
-def _measured(name: str, flags: dict[str, str], members: int, rounds: int) -> dict[str, Any]:
+def _measured(
+    name: str, flags: dict[str, str], alone: Experiment, population: Experiment, rounds: int
+) -> dict[str, Any]:
     """One config: seconds of each form, the one that auto takes, and ratios to one after the other."""
-    alone, population = _experiment(name, flags), _experiment(name, flags | {"population.size": str(members)})
     chosen = form_of(population)[0]
     gain = measure(alone, population, rounds)
     rows = [("one after the other", f"{1000 * gain.one_after_the_other:.2f}", "1.00", "")]

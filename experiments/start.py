@@ -8,12 +8,12 @@ from statistics import median
 from typing import Any
 
 from dlvr_jax import check, config, runtime
-from dlvr_jax.atomic_write import check_file, write_text
+from dlvr_jax.atomic_write import write_text
 from dlvr_jax.benchmarks.start import seconds_to_first_step, seconds_to_import
 from dlvr_jax.errors import UserError
 from dlvr_jax.reporting.tables import print_table
 from dlvr_jax.schema import Between
-from experiments.command import arguments, main
+from experiments.command import arguments, check_figures, ended_by_sigterm, main
 
 HEADER = ("config", "first start, s", "another", "of which Python and imports")
 
@@ -35,12 +35,12 @@ def start(argv: Sequence[str]) -> None:
     known, rest = parser.parse_known_args(argv)
     for name in known.configs:
         check.complete(config.load(config.find(name)), config.flags(rest))
-    if known.out is not None:
-        check_file(known.out)
+    check_figures(known.out)
     rows, faults = [], []
     for name in known.configs:
         try:
-            rows.append(_measured(name, rest, known.repeats))
+            with ended_by_sigterm():
+                rows.append(_measured(name, rest, known.repeats))
         except UserError as error:
             faults += [f"{name}: {fault}" for fault in error.faults]
     if rows and known.repeats:

@@ -29,10 +29,12 @@ def seconds_to_first_step(name: str, flags: Sequence[str]) -> float:
         command = [sys.executable, "-m", "experiments.train", name, "--workdir", str(run), *flags]
         started = time.perf_counter()
         with subprocess.Popen([*command, logging], stdout=subprocess.DEVNULL) as process:
-            while not (run / "metrics.jsonl").exists() or not (run / "metrics.jsonl").stat().st_size:
-                if process.poll() is not None:
-                    raise UserError(f"the training ended before its first step, with exit code {process.returncode}")
-                time.sleep(POLL_SECONDS)
-            seconds = time.perf_counter() - started
-            process.kill()
-    return seconds
+            try:
+                while not (run / "metrics.jsonl").exists() or not (run / "metrics.jsonl").stat().st_size:
+                    if process.poll() is not None:
+                        code = process.returncode
+                        raise UserError(f"the training ended before its first step, with exit code {code}")
+                    time.sleep(POLL_SECONDS)
+                return time.perf_counter() - started
+            finally:
+                process.kill()

@@ -58,7 +58,7 @@ def _check_replaced(out: Path, flags: Mapping[str, Mapping[str, str]], compared:
         return
     try:
         rows = json.loads(out.read_text(encoding="utf-8"))["rows"]
-        there = [(row["config"], row["flags"], "peer" in row) for row in rows]
+        there = [(row["config"], dict(row["flags"]), "peer" in row) for row in rows]
     except (ValueError, KeyError, TypeError):
         raise UserError(f"--out {out}: is not a file of benchmark's; choose another file") from None
     wanted = [(name, own, compared) for name, own in flags.items()]

@@ -8,6 +8,8 @@ import pytest
 from dlvr_jax.benchmarks import overhead
 from dlvr_jax.build import Experiment
 from dlvr_jax.errors import UserError
+from dlvr_jax.training.loop import Stopped
+from experiments.overhead import overhead as program
 from tests.configs import tiny
 
 DIGITS = "configs/cnn/lenet5_digits.py"
@@ -51,3 +53,13 @@ def test_data_without_a_validation_split_are_not_evaluated(tmp_path, monkeypatch
 def test_what_cannot_be_measured_is_refused(flags: dict[str, str], steps: int, fault: str, tmp_path) -> None:
     with pytest.raises(UserError, match=fault):
         list(overhead.measure(tiny(DIGITS, **flags), steps, tmp_path))
+
+
+def test_a_signal_is_an_exit_code(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def stopped(*_: object) -> None:
+        raise Stopped(2, 5)
+
+    monkeypatch.setattr("experiments.overhead.measure", stopped)
+    assert program([f"{DIGITS}:tiny", "--steps", "4"]) == 130
+    shown = capsys.readouterr().err
+    assert "interrupted" in shown and "below train.eval_every" in shown

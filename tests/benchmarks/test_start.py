@@ -2,9 +2,11 @@
 
 import json
 import re
+import subprocess
 
 import pytest
 
+from dlvr_jax.benchmarks.start import seconds_to_first_step
 from dlvr_jax.errors import UserError
 from experiments.start import start
 
@@ -33,3 +35,22 @@ def test_what_does_not_start_is_told_and_the_others_are_kept(tmp_path, monkeypat
     with pytest.raises(UserError, match=re.escape(f"{TINY[0]}: the training ended before its first step")):
         start([*TINY, "--repeats", "1", "--out", str(file)])
     assert [row["config"] for row in json.loads(file.read_text())["rows"]] == [TINY[1]]
+
+
+def test_what_interrupts_it_ends_the_training_that_it_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = []
+
+    class Popen(subprocess.Popen):
+        def __init__(self, *arguments, **settings) -> None:
+            super().__init__(*arguments, **settings)
+            begun.append(self)
+
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dlvr_jax.benchmarks.start.subprocess.Popen", Popen)
+    monkeypatch.setattr("dlvr_jax.benchmarks.start.time.sleep", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        seconds_to_first_step(TINY[1], [])
+    monkeypatch.undo()
+    assert [process.wait(60) for process in begun] == [-9]

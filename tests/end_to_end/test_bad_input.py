@@ -11,11 +11,14 @@ from pathlib import Path
 import pytest
 
 from experiments import (
+    benchmark,
     command,
     evaluate,
     explain,
+    growth,
     measure,
     overhead,
+    populations,
     predict,
     prove,
     report,
@@ -30,6 +33,9 @@ from tests.damage import flip_a_byte
 TINY = "configs/cnn/lenet5_digits.py:tiny"
 PROGRAMS = {
     "train": train.train,
+    "benchmark": benchmark.benchmark,
+    "growth": growth.growth,
+    "populations": populations.populations,
     "evaluate": evaluate.evaluate,
     "explain": explain.explain,
     "report": report.report,
@@ -61,6 +67,11 @@ def config(*lines: str) -> Callable[[Path, Path], object]:
 def module(text: str) -> Callable[[Path, Path], object]:
     """A user's module `mine`."""
     return lambda run, here: (here / "mine.py").write_text(text)
+
+
+def content(name: str, text: bytes) -> Callable[[Path, Path], object]:
+    """A file of the user's own."""
+    return lambda run, here: (here / name).write_bytes(text)
 
 
 def damage(name: str, content: bytes = b"{") -> Callable[[Path, Path], object]:
@@ -178,6 +189,34 @@ CASES = {
         ),
         "no config": Case("", "the following arguments are required: CONFIG"),
         "a flag without its folder": Case(f"{TINY} --workdir", "--workdir: expected one argument"),
+    },
+    "figures": {
+        "in the place of a text": Case(
+            f"{TINY} --out HERE/mine.json", "mine.json: is no file of figures", content("mine.json", b"mine"), "start"
+        ),
+        "in the place of other JSON": Case(
+            f"{TINY} --out HERE/mine.json",
+            "mine.json: is no file of figures",
+            content("mine.json", b"3"),
+            "populations",
+        ),
+        "of a growth, in a folder": Case(
+            f"{TINY} --along train.batch_size=4,8 --out HERE", "is a folder; give a file in it", verb="growth"
+        ),
+        "a number that grows and is set": Case(
+            f"{TINY} --along train.batch_size=4,8 --config.train.batch_size=x",
+            "--config.train.batch_size: is a number that grows here",
+            verb="growth",
+        ),
+        "members that are a size": Case(
+            f"{TINY} --config.population.size=3", "population.size: --members says", verb="populations"
+        ),
+        "a trace in a file": Case(
+            f"{TINY} --profile HERE/mine", "HERE/mine is no folder", content("mine", b""), "benchmark"
+        ),
+        "a result below a file": Case(
+            f"{TINY} --out HERE/mine/r.json", "HERE/mine is no folder", content("mine", b""), "measure"
+        ),
     },
     "whole numbers": {
         "no steps": Case(f"{TINY} --steps 0", "--steps 0: must be between 1 and", verb="overhead"),
