@@ -1,6 +1,6 @@
 """A stacked LSTM on nine plays of Shakespeare, character by character: Zaremba, Sutskever & Vinyals 2014,
 https://arxiv.org/abs/1409.2329. Reference: a modified Kneser-Ney 5-gram has 1.711 nats a character on the test tenth;
-this reaches 1.616 (seed 0) in 25 minutes.
+this reaches 1.614 (seed 0) in 22 minutes.
 """
 
 from ml_collections import ConfigDict
