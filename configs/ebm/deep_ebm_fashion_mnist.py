@@ -1,8 +1,8 @@
 """A convolutional energy of Fashion-MNIST's images: Du and Mordatch 2019, https://arxiv.org/abs/1903.08689; the net is
 Nijkamp et al. 2019's, https://arxiv.org/abs/1904.09770, narrower.
 
-It tells test images from noise with an AUROC of 1.000, from `animals` with 0.657 (seed 0), after 2
-minutes on an NVIDIA H200.
+It tells test images from noise with an AUROC of 1.000, from `animals` with 0.657 (seed 0), after 13 minutes on two
+cores.
 """
 
 from ml_collections import ConfigDict

@@ -66,6 +66,8 @@ def _sources(program: str) -> dict[str, str]:
 
 def _in_words(source: str, name: str) -> str:
     """Which way, in which layer, which operation."""
+    if name.startswith("all-reduce"):  # of many sources
+        return "sum over devices"
     if not source:
         return name
     parts = [part for part in source.split("/") if not _PLUMBING.fullmatch(part)]

@@ -21,6 +21,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
 from dlvr_jax.layers.batch_norm import BatchNorm
+from dlvr_jax.layers.computed_once import computed_once
 from dlvr_jax.layers.convolution import Conv, TransposedConv
 from dlvr_jax.layers.dense import Dense
 from dlvr_jax.layers.two_players import TwoPlayers
@@ -61,10 +62,10 @@ class Generator(nn.Module):
         norm = partial(BatchNorm, use_running_average=not train, momentum=0.9, scale_init=around_one, dtype=self.dtype)
         seed = (height // factor, width // factor, self.widths[-1])
         x = Dense(math.prod(seed), use_bias=False, kernel_init=weights_init, dtype=self.dtype, name="project")(z)
-        x = nn.relu(norm(name="norm0")(x.reshape(-1, *seed)))
+        x = computed_once(nn.relu(norm(name="norm0")(x.reshape(-1, *seed))))
         for step, maps in enumerate(reversed(self.widths[:-1]), start=1):
             x = up(maps, use_bias=False, name=f"up{step}")(x)
-            x = nn.relu(norm(name=f"norm{step}")(x))
+            x = computed_once(nn.relu(norm(name=f"norm{step}")(x)))
         return nn.tanh(up(channels, name="output")(x).astype(jnp.float32))
 
 
