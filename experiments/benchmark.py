@@ -85,10 +85,9 @@ def benchmark(argv: Sequence[str]) -> None:
     wanted: dict[str, dict[str, str]] = {name: {} for name in known.configs} or ((LARGE if accelerated else {}) | SMALL)
     compared = peer is not None
     flags = {name: _flags(name, own | given, compared) for name, own in wanted.items()}
+    one = compared and accelerated  # a peer has one device
     with ended_by_sigterm():
-        flags = {
-            name: _on_devices(name, own, compared and accelerated) for name, own in flags.items()
-        }  # a peer has one
+        flags = {name: _on_devices(name, own, one) for name, own in flags.items()}
     size, tell = 8192 if accelerated else 2048, partial(print, file=sys.stderr, flush=True)
     threads = runtime.threads_at_hand()
     settings = Settings(known.rounds, peer, threads, size, known.prepare, tell, known.profile)

@@ -5,6 +5,7 @@ proportion to the number, 2 where it grows with its square, and less where somet
 """
 
 import json
+import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -78,17 +79,18 @@ def growth(argv: Sequence[str]) -> None:
         raise UserError(f"--config.{min(both)}: is a number that grows here; leave it out")
     runtime.start(devices=runtime.threads_at_hand())
     rows: list[dict[str, Any]] = []
+    partial = known.out and known.out.with_name(f"{known.out.stem}.partial-{datetime.now():%Y%m%d-%H%M%S-%f}.json")
     try:
         for axis, experiments in zip(axes, _all_built(axes, given), strict=True):
             rows.append(_measured(axis, given, experiments, known.rounds))
+            if partial is not None:
+                _keep(rows, argv, partial)
     except BaseException:
-        if rows and known.out is not None:
-            partial = known.out.with_name(f"{known.out.stem}.partial-{datetime.now():%Y%m%d-%H%M%S}.json")
-            _keep(rows, argv, partial)
+        if partial is not None and partial.exists():
             print(f"{known.out} is as it was; what was measured is in {partial}", file=sys.stderr)
         raise
-    if known.out is not None:
-        _keep(rows, argv, known.out)
+    if partial is not None:
+        os.replace(partial, known.out)
         write_text(known.out.with_suffix(".svg"), told.chart(rows))
         print(f"figures  {known.out}\nchart    {known.out.with_suffix('.svg')}")
 

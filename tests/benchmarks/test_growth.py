@@ -70,3 +70,25 @@ def test_what_it_measures_by_itself_are_known_numbers() -> None:
 def test_mistakes_are_told_before_any_work(arguments: list[str], says: str) -> None:
     with pytest.raises(UserError, match=re.escape(says)):
         growth(arguments)
+
+
+def test_what_was_measured_before_an_interruption_is_kept_beside_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken = []
+
+    def measured(*_: object) -> dict[str, float]:
+        if taken:
+            raise KeyboardInterrupt
+        taken.append(1)
+        return {"slope": 1.0}
+
+    monkeypatch.setattr("experiments.growth._measured", measured)
+    out = tmp_path / "growth.json"
+    out.write_text('{"rows": []}')
+    along = ["--along", "train.batch_size=4,8", "--along", "train.steps=4,8"]
+    with pytest.raises(KeyboardInterrupt):
+        growth([TINY, *along, "--out", str(out)])
+    (partial,) = tmp_path.glob("growth.partial-*.json")
+    assert out.read_text() == '{"rows": []}' and json.loads(partial.read_text())["rows"] == [{"slope": 1.0}]
+    assert str(partial) in capsys.readouterr().err
