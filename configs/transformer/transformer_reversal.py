@@ -1,6 +1,6 @@
 """Letters backwards, by a small Transformer: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762.
 
-The attention to be found is known: the antidiagonal. Every test source comes out right (seeds 0-2), after 3 minutes.
+The attention to be found is known: the antidiagonal. Every test source comes out right (seeds 0-2), after 2 minutes.
 """
 
 from ml_collections import ConfigDict
