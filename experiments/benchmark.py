@@ -27,7 +27,8 @@ from dlvr_jax.reporting.speed_file import kept
 from dlvr_jax.reporting.tables import print_table
 from dlvr_jax.schema import Between
 from dlvr_jax.sections import leaves_devices_open
-from experiments.command import arguments, check_figures, ended_by_sigterm, main
+from experiments.command import arguments, ended_by_sigterm, main
+from experiments.figures import check_figures
 
 # A net of each kind; on an accelerator two large ones more.
 SMALL: dict[str, dict[str, str]] = {

@@ -6,16 +6,13 @@
 import argparse
 import contextlib
 import io
-import json
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, NoReturn
 
-from dlvr_jax.atomic_write import check_file
 from dlvr_jax.errors import UserError, said
 from dlvr_jax.schema import Between
 
@@ -53,21 +50,6 @@ def arguments(verb: str, about: str) -> Arguments:
     if verb != "train" and os.environ.get("DLVR_COORDINATOR"):
         raise UserError(f"{verb}: DLVR_COORDINATOR makes one training of several processes; unset it")
     return Arguments(prog=f"launch.sh {verb}", description=about, allow_abbrev=False)
-
-
-def check_figures(out: Path | None) -> None:
-    """Before long work: raises UserError where no figures can be written later, or the file there holds none."""
-    if out is None:
-        return
-    check_file(out)
-    if out.suffix != ".json":
-        raise UserError(f"--out {out}: must end in .json")
-    try:
-        is_ours = not out.exists() or "rows" in json.loads(out.read_text(encoding="utf-8"))
-    except (ValueError, TypeError):
-        is_ours = False
-    if not is_ours:
-        raise UserError(f"--out {out}: is no file of figures; choose another file")
 
 
 @contextlib.contextmanager

@@ -4,9 +4,7 @@ On made-up examples of the data's shapes, so no data are needed. The slope over 
 proportion to the number, 2 where it grows with its square, and less where something else takes the time.
 """
 
-import json
 import os
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +21,8 @@ from dlvr_jax.errors import UserError
 from dlvr_jax.reporting import growth as told
 from dlvr_jax.reporting.tables import print_table
 from dlvr_jax.schema import Between
-from experiments.command import arguments, check_figures, main
+from experiments.command import arguments, main
+from experiments.figures import check_figures, write_figures
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def growth(argv: Sequence[str]) -> None:
         for axis, experiments in zip(axes, _all_built(axes, given), strict=True):
             rows.append(_measured(axis, given, experiments, known.rounds))
             if partial is not None:
-                _keep(rows, argv, partial)
+                write_figures(partial, "growth", argv, rows)
     except BaseException:
         if partial is not None and partial.exists():
             print(f"{known.out} is as it was; what was measured is in {partial}", file=sys.stderr)
@@ -93,13 +92,6 @@ def growth(argv: Sequence[str]) -> None:
         os.replace(partial, known.out)
         write_text(known.out.with_suffix(".svg"), told.chart(rows))
         print(f"figures  {known.out}\nchart    {known.out.with_suffix('.svg')}")
-
-
-def _keep(rows: Sequence[Mapping[str, Any]], argv: Sequence[str], file: Path) -> None:
-    environment = runtime.environment()
-    where = {key: environment[key] for key in ("device", "cpu", "versions", "flags", "git")}
-    command = shlex.join(["./launch.sh", "growth", *argv])
-    write_text(file, json.dumps({"command": command, **where, "rows": rows}, indent=1) + "\n")
 
 
 def _axis(name: str, along: str) -> Axis:

@@ -4,22 +4,20 @@ A step of all members in each form, beside their own steps one after the other, 
 that `auto` chooses for a training, by its own short measurement before.
 """
 
-import json
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import geometric_mean
 from typing import Any
 
 from dlvr_jax import check, config, runtime
-from dlvr_jax.atomic_write import write_text
 from dlvr_jax.benchmarks.populations import measure
 from dlvr_jax.build import Experiment, build
 from dlvr_jax.choose_form import form_of
 from dlvr_jax.errors import UserError
 from dlvr_jax.reporting.tables import print_table
 from dlvr_jax.schema import Between
-from experiments.command import arguments, check_figures, main
+from experiments.command import arguments, main
+from experiments.figures import check_figures, write_figures
 
 # Small nets, where members together pay: an MLP, LeNet-5, recurrent nets, a GPT, a DCGAN.
 RECURRENT = {"model.features": "64", "model.layers": "1", "data.length": "32"}
@@ -53,10 +51,7 @@ def populations(argv: Sequence[str]) -> None:
     chosen, best = ([row[key] for row in rows] for key in ("ratio", "best_ratio"))
     print(f"auto: from {min(chosen):.2f}, geometric mean {geometric_mean(chosen):.2f}; best {geometric_mean(best):.2f}")
     if known.out is not None:
-        environment = runtime.environment()
-        where = {key: environment[key] for key in ("device", "cpu", "versions", "flags", "git")}
-        told = {"command": shlex.join(["./launch.sh", "populations", *argv]), **where, "members": known.members}
-        write_text(known.out, json.dumps({**told, "rows": rows}, indent=1) + "\n")
+        write_figures(known.out, "populations", argv, rows, {"members": known.members})
         print(f"figures  {known.out}")
 
 

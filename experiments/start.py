@@ -1,19 +1,17 @@
 """`./launch.sh start [CONFIG ...] [--repeats N] [--out FILE.json]`: how long it takes until the first step is done."""
 
-import json
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from dlvr_jax import check, config, runtime
-from dlvr_jax.atomic_write import write_text
 from dlvr_jax.benchmarks.start import seconds_to_first_step, seconds_to_import
 from dlvr_jax.errors import UserError
 from dlvr_jax.reporting.tables import print_table
 from dlvr_jax.schema import Between
-from experiments.command import arguments, check_figures, ended_by_sigterm, main
+from experiments.command import arguments, ended_by_sigterm, main
+from experiments.figures import check_figures, write_figures
 
 HEADER = ("config", "first start, s", "another", "of which Python and imports")
 
@@ -47,9 +45,7 @@ def start(argv: Sequence[str]) -> None:
         print_table(HEADER, list(map(_cells, rows)), right=HEADER[1:])
     if rows and known.out is not None:
         runtime.start()
-        environment = {key: runtime.environment()[key] for key in ("device", "cpu", "versions", "flags", "git")}
-        command = shlex.join(["./launch.sh", "start", *argv])
-        write_text(known.out, json.dumps({"command": command, **environment, "rows": rows}, indent=1) + "\n")
+        write_figures(known.out, "start", argv, rows)
         print(f"figures  {known.out}")
     if faults:
         raise UserError(*faults)
